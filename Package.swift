@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Targets stand by floor (lower never imports higher). Floors 1 to 3 are the sans-IO core: no clock, socket,
+// file, thread, randomness or Foundation. `Tests/TidyTests` holds the tree to it.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func floor(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func tool(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioConcurrency: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+
+let package = Package(
+    name: "keystead",
+    products: [
+        .executable(name: "keystead", targets: ["keystead"]),
+        .executable(name: "keysteadctl", targets: ["keysteadctl"]),
+        .library(name: "KeysteadClient", targets: ["KeysteadClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.0.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", from: "0.2.0"),
+    ],
+    targets: [
+        // Floor 0: system libraries and C.
+        .systemLibrary(
+            name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .target(name: "CPosixShims"),
+
+        // Floor 1.
+        floor("Primitives", ["CPosixShims"]),
+
+        // Floor 2: pure values.
+        floor("Entities", ["Primitives"]),
+        floor("HashRing", ["Primitives"]),
+        floor("LogFormat", ["Primitives", "CLZ4"]),
+
+        // Floor 3: the sans-IO machines.
+        floor("LogCore", ["Primitives", "LogFormat"]),
+        floor("ShardCore", ["Primitives", "Entities"]),
+
+        // Floor 4: the outside world, one concern each.
+        floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
+        floor("RocksStore", ["Primitives", "CRocksDB", "CPosixShims"]),
+        floor("ClusterMetadata", ["Primitives", "HashRing", "CPosixShims"]),
+        floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
+
+        // Floor 5: composition.
+        floor(
+            "NodeRuntime",
+            [
+                "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "LogFiles", "RocksStore",
+                "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle, yams,
+            ]),
+        floor("KeysteadClient", ["Primitives", httpClient, nioCore]),
+
+        // Floor 6: executables.
+        tool("keystead", ["NodeRuntime", "LogFormat", "LogCore", "LogFiles", "Primitives", arguments]),
+        tool("keysteadctl", ["KeysteadClient", "LoadGenerator", "Primitives", arguments]),
+
+        // The harness: floors 1 to 3 only.
+        floor("Simulator", ["Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore"]),
+        tool("keystead-simulate", ["Simulator", arguments]),
+
+        // Benchmarks.
+        floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
+
+        tests("PrimitivesTests", ["Primitives"]),
+    ]
+)

@@ -1,0 +1,112 @@
+// The few calls that Swift cannot make well by itself: CRC32C with the CPU's instruction, and file calls whose
+// result must be read as a negative errno in one step (a retain or release between a call and `errno` may clobber it).
+//
+// Everything is `static inline`: there is no object file to link and the optimiser sees through the call.
+
+#ifndef CPOSIXSHIMS_H
+#define CPOSIXSHIMS_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+
+/// CRC32C (Castagnoli, RFC 3720 appendix B.4) of `length` bytes, continuing from `crc` (0 to start).
+static inline uint32_t ks_crc32c_portable(uint32_t crc, const uint8_t *bytes, size_t length) {
+    crc = ~crc;
+    for (size_t i = 0; i < length; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (0x82F63B78u & (0u - (crc & 1u)));
+    }
+    return ~crc;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static inline uint32_t ks_crc32c_hardware(
+    uint32_t crc, const uint8_t *bytes, size_t length) {
+    uint64_t state = ~crc;
+    while (length >= 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        state = __builtin_ia32_crc32di(state, word);
+        bytes += 8;
+        length -= 8;
+    }
+    uint32_t narrow = (uint32_t)state;
+    while (length--) narrow = __builtin_ia32_crc32qi(narrow, *bytes++);
+    return ~narrow;
+}
+static inline int ks_crc32c_has_hardware(void) { return __builtin_cpu_supports("sse4.2"); }
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+static inline uint32_t ks_crc32c_hardware(uint32_t crc, const uint8_t *bytes, size_t length) {
+    crc = ~crc;
+    while (length >= 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        crc = __builtin_arm_crc32cd(crc, word);
+        bytes += 8;
+        length -= 8;
+    }
+    while (length--) crc = __builtin_arm_crc32cb(crc, *bytes++);
+    return ~crc;
+}
+static inline int ks_crc32c_has_hardware(void) { return 1; }
+#else
+static inline uint32_t ks_crc32c_hardware(uint32_t crc, const uint8_t *bytes, size_t length) {
+    return ks_crc32c_portable(crc, bytes, length);
+}
+static inline int ks_crc32c_has_hardware(void) { return 0; }
+#endif
+
+static inline uint32_t ks_crc32c(uint32_t crc, const void *bytes, size_t length) {
+    return ks_crc32c_has_hardware() ? ks_crc32c_hardware(crc, (const uint8_t *)bytes, length)
+                                    : ks_crc32c_portable(crc, (const uint8_t *)bytes, length);
+}
+
+/// Nanoseconds of `clock`. CLOCK_BOOTTIME keeps counting through a suspend; CLOCK_REALTIME can step.
+static inline uint64_t ks_clock_ns(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+static inline uint64_t ks_boottime_ns(void) { return ks_clock_ns(CLOCK_BOOTTIME); }
+static inline uint64_t ks_realtime_ns(void) { return ks_clock_ns(CLOCK_REALTIME); }
+
+// File calls. Each returns its result, or the negative errno.
+static inline int ks_open(const char *path, int flags, mode_t mode) {
+    int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+    return fd < 0 ? -errno : fd;
+}
+static inline int ks_close(int fd) { return close(fd) < 0 ? -errno : 0; }
+static inline int ks_fdatasync(int fd) { return fdatasync(fd) < 0 ? -errno : 0; }
+static inline int ks_fsync(int fd) { return fsync(fd) < 0 ? -errno : 0; }
+static inline int64_t ks_pwrite(int fd, const void *bytes, size_t length, int64_t offset) {
+    ssize_t n = pwrite(fd, bytes, length, offset);
+    return n < 0 ? -(int64_t)errno : (int64_t)n;
+}
+static inline int64_t ks_pread(int fd, void *bytes, size_t length, int64_t offset) {
+    ssize_t n = pread(fd, bytes, length, offset);
+    return n < 0 ? -(int64_t)errno : (int64_t)n;
+}
+static inline int ks_rename(const char *from, const char *to) { return rename(from, to) < 0 ? -errno : 0; }
+static inline int ks_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
+static inline int ks_mkdir(const char *path, mode_t mode) { return mkdir(path, mode) < 0 ? -errno : 0; }
+static inline int ks_fallocate(int fd, int64_t offset, int64_t length) {
+    return fallocate(fd, 0, offset, length) < 0 ? -errno : 0;
+}
+static inline int ks_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0; }
+/// Drops the page cache of the file, so that what is read next comes from the device (reliability rule W5).
+static inline int ks_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
+
+#endif

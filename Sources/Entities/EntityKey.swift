@@ -1,0 +1,39 @@
+public import Primitives
+
+/// The name of one entity: `kind/id`, already decoded. Two spellings of one path give equal keys.
+///
+/// `kind` is `[a-z0-9][a-z0-9._-]{0,63}`; `id` is 1 to 512 bytes of UTF-8 without control characters (C0, DEL, C1) and
+/// without a segment `.` or `..`.
+public struct EntityKey: Hashable, Sendable {
+    /// `kind/id` as stored and as shown in lists: plain text, never percent-encoded.
+    public let bytes: [UInt8]
+    /// Bytes before the first `/`.
+    public let kindLength: Int
+    /// `XXH64(bytes, seed)` under the cluster's seed: the entity's place on the ring.
+    public let ringHash: UInt64
+
+    public var kind: ArraySlice<UInt8> { bytes[..<kindLength] }
+    public var id: ArraySlice<UInt8> { bytes[(kindLength + 1)...] }
+
+    /// Reads the path of a request after `/v1/entities/` (or `/v1/outcomes/`, `/v1/where/`): percent-decoded once, `/`
+    /// raw or `%2F` alike.
+    public init(path: ArraySlice<UInt8>, seed: UInt64) throws(Problem) {
+        fatalError("skeleton")
+    }
+
+    /// Reads plain text, as in a batch line: nothing is decoded.
+    public init(plain: ArraySlice<UInt8>, seed: UInt64) throws(Problem) {
+        fatalError("skeleton")
+    }
+
+    public static func == (left: Self, right: Self) -> Bool {
+        left.ringHash == right.ringHash && left.bytes == right.bytes
+    }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(ringHash) }
+
+    /// Whether `text` can be a kind.
+    public static func isKind(_ text: ArraySlice<UInt8>) -> Bool {
+        fatalError("skeleton")
+    }
+}

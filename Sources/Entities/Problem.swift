@@ -1,0 +1,95 @@
+/// Why a request was refused: the code of the outside contract (API §1 "Errors") and a sentence that says what, where and what to do.
+public struct Problem: Error, Sendable, Equatable {
+    public let code: ProblemCode
+    public let detail: String
+
+    public init(_ code: ProblemCode, _ detail: String) {
+        self.code = code
+        self.detail = detail
+    }
+}
+
+/// Each reason a caller can act on, with its HTTP status. `urn:keystead:error:CODE` is its public name.
+public enum ProblemCode: UInt8, Sendable, CaseIterable {
+    case badRequest
+    case badKey
+    case notFound
+    case methodNotAllowed
+    case lengthRequired
+    case preconditionFailed
+    case conditionFailed
+    case entityTooLarge
+    case uriTooLong
+    case unsupportedMediaType
+    case expectationFailed
+    case notJSON
+    case patchFailed
+    case idempotencyMismatch
+    case fieldsTooLarge
+    case overloaded
+    case shardUnavailable
+    case shuttingDown
+    case outcomeUnknown
+    case versionNotSupported
+    case storageFull
+
+    /// The last part of `type`: `bad-request`, `not-json`, …
+    public var name: StaticString {
+        switch self {
+        case .badRequest: "bad-request"
+        case .badKey: "bad-key"
+        case .notFound: "not-found"
+        case .methodNotAllowed: "method-not-allowed"
+        case .lengthRequired: "length-required"
+        case .preconditionFailed: "precondition-failed"
+        case .conditionFailed: "condition-failed"
+        case .entityTooLarge: "entity-too-large"
+        case .uriTooLong: "uri-too-long"
+        case .unsupportedMediaType: "unsupported-media-type"
+        case .expectationFailed: "expectation-failed"
+        case .notJSON: "not-json"
+        case .patchFailed: "patch-failed"
+        case .idempotencyMismatch: "idempotency-mismatch"
+        case .fieldsTooLarge: "fields-too-large"
+        case .overloaded: "overloaded"
+        case .shardUnavailable: "shard-unavailable"
+        case .shuttingDown: "shutting-down"
+        case .outcomeUnknown: "outcome-unknown"
+        case .versionNotSupported: "version-not-supported"
+        case .storageFull: "storage-full"
+        }
+    }
+
+    public var status: Int {
+        switch self {
+        case .badRequest, .badKey: 400
+        case .notFound: 404
+        case .methodNotAllowed: 405
+        case .lengthRequired: 411
+        case .preconditionFailed, .conditionFailed: 412
+        case .entityTooLarge: 413
+        case .uriTooLong: 414
+        case .unsupportedMediaType: 415
+        case .expectationFailed: 417
+        case .notJSON, .patchFailed, .idempotencyMismatch: 422
+        case .fieldsTooLarge: 431
+        case .overloaded, .shardUnavailable, .shuttingDown: 503
+        case .outcomeUnknown: 504
+        case .versionNotSupported: 505
+        case .storageFull: 507
+        }
+    }
+
+    /// Whether the write may have happened: only 504 is unknown; every other refusal changed nothing (G6).
+    public var applied: StaticString { self == .outcomeUnknown ? "unknown" : "no" }
+
+    /// What a caller may do: never (the same request fails again), safe (nothing happened; try again), or with-key
+    /// (only under an Idempotency-Key or a precondition).
+    public var retry: StaticString {
+        switch self {
+        case .overloaded, .shardUnavailable, .shuttingDown, .storageFull: "safe"
+        case .outcomeUnknown: "with-key"
+        default: "never"
+        }
+    }
+}
