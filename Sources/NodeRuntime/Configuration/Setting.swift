@@ -95,9 +95,6 @@ extension Setting {
             configuration.connectionsMax = try integer(text, in: 1...1_000_000)
         },
         duration(
-            "limits.header-timeout", "Time for a request's header to arrive.", "10s", 1...3600, \.headerSeconds),
-        duration("limits.idle-timeout", "Time until an idle connection closes.", "60s", 1...86_400, \.idleSeconds),
-        duration(
             "idempotency.retention", "How long the record of an Idempotency-Key is kept.", "24h", 60...31_536_000,
             \.idempotencyRetentionSeconds),
     ]

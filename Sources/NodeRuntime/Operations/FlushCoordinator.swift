@@ -22,19 +22,15 @@ final class FlushCoordinator: Sendable {
     private let pool: NIOThreadPool
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
-    private let spaceLost: @Sendable (String) -> Void
     private let storeFailed: @Sendable (ShardID, String) -> Void
 
     private struct State {
         var running: Set<ShardID> = []
         var flushes = 0
-        var seconds = 0.0
-        var timer: RepeatedTask?
     }
 
     init(
         table: ShardTable, resources: StoreResources, log: NodeLog, pool: NIOThreadPool, logger: Logger,
-        spaceLost: @escaping @Sendable (String) -> Void,
         storeFailed: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.table = table
@@ -42,16 +38,12 @@ final class FlushCoordinator: Sendable {
         self.log = log
         self.pool = pool
         self.logger = logger
-        self.spaceLost = spaceLost
         self.storeFailed = storeFailed
     }
 
-    func start(on loop: any EventLoop) {
-        let timer = loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in self.look() }
-        state.withLockedValue { $0.timer = timer }
+    func start(on loop: any EventLoop) -> RepeatedTask {
+        loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in self.look() }
     }
-
-    func stop() { state.withLockedValue { $0.timer }?.cancel() }
 
     var flushCount: Int { state.withLockedValue { $0.flushes } }
 
@@ -92,12 +84,10 @@ final class FlushCoordinator: Sendable {
                 DurableMark(shard: host.shard, epoch: durable.epoch, position: durable.position, lsn: durable.lsn)
             ])
             return true
-        } catch StoreError.noSpace(let detail) {
-            spaceLost("\(detail)")
         } catch {
             logger.error("a flush failed", metadata: ["shard": "\(host.shard)", "reason": "\(error)"])
             storeFailed(host.shard, "\(error)")
+            return false
         }
-        return false
     }
 }

@@ -24,7 +24,7 @@ struct Lister: Sendable {
             } catch {
                 host.noteDamage("\(error)")
                 missing.append(shard)
-                page.skip(past: table.ring.lastHash(of: shard))
+                page.skip(past: table.ring.arc(of: shard).upperBound)
             }
             if page.isFull { break }
         }

@@ -24,6 +24,7 @@ final class ShardLoop: @unchecked Sendable {
     private let time: NodeTime
     private let log: NodeLog
     private let fetchPool: NIOThreadPool
+    private let space: SpaceGuard
     private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
 
     private let inbox = NIOLockedValueBox(Inbox())
@@ -63,13 +64,14 @@ final class ShardLoop: @unchecked Sendable {
 
     init(
         index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
-        fetchPool: NIOThreadPool, failure: @escaping @Sendable (ShardID, String) -> Void
+        fetchPool: NIOThreadPool, space: SpaceGuard, failure: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.index = index
         self.eventLoop = eventLoop
         self.time = time
         self.log = log
         self.fetchPool = fetchPool
+        self.space = space
         self.failure = failure
         lines = Array(repeating: nil, count: shardCount)
     }
@@ -197,9 +199,10 @@ final class ShardLoop: @unchecked Sendable {
     private func handOver(_ line: ShardLine) {
         guard let group = line.machine.takeGroup() else { return }
         let batch = AppendBatch(
-            lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads)
+            lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
+            time: time.now())
         let problem: Problem
-        switch log.submit(batch) {
+        switch space.isFull ? .storageFull : log.submit(batch) {
         case .accepted: return
         case .storageFull:
             problem = Problem(.storageFull, "the node's log has no space left; reads go on, and writes resume by themselves when there is space")
