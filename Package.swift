@@ -73,7 +73,7 @@ let package = Package(
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
-        floor("RocksStore", ["Primitives", "CRocksDB", "CPosixShims"]),
+        floor("RocksStore", ["Primitives", "CRocksDB"]),
         floor("ClusterMetadata", ["Primitives", "HashRing", "CPosixShims"]),
         floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
 
@@ -98,6 +98,7 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
+        tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
     ]
 )

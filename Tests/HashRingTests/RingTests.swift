@@ -4,13 +4,14 @@ import Testing
 
 @Suite struct RingTests {
     /// The published vectors, computed with another implementation of XXH64 and with wide integers.
-    @Test(arguments: [
-        ("user/42", 0xE89F_2A24_FC2B_B767, 58, 232, 3721),
-        ("order/2024-000017", 0x08BB_A8CC_55C5_82C0, 2, 8, 139),
-        ("a/b/c", 0xE94F_7000_86CF_8F20, 58, 233, 3732),
-        ("k/é", 0xBDBD_C39C_D401_6153, 47, 189, 3035),
-        ("sensor/hall-7/temperature/average-of-the-last-minute", 0xE69A_F227_A3D0_2836, 57, 230, 3689),
-    ] as [(String, UInt64, UInt32, UInt32, UInt32)])
+    @Test(
+        arguments: [
+            ("user/42", 0xE89F_2A24_FC2B_B767, 58, 232, 3721),
+            ("order/2024-000017", 0x08BB_A8CC_55C5_82C0, 2, 8, 139),
+            ("a/b/c", 0xE94F_7000_86CF_8F20, 58, 233, 3732),
+            ("k/é", 0xBDBD_C39C_D401_6153, 47, 189, 3035),
+            ("sensor/hall-7/temperature/average-of-the-last-minute", 0xE69A_F227_A3D0_2836, 57, 230, 3689),
+        ] as [(String, UInt64, UInt32, UInt32, UInt32)])
     func vectors(key: String, hash: UInt64, of64: UInt32, of256: UInt32, of4096: UInt32) {
         #expect(XXH64.hash(Array(key.utf8), seed: 0) == hash)
         #expect(Ring(shardCount: 64).shard(of: hash) == ShardID(of64))
