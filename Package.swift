@@ -75,7 +75,7 @@ let package = Package(
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
-        floor("RocksStore", ["Primitives", "CRocksDB", "CPosixShims"]),
+        floor("RocksStore", ["Primitives", "CRocksDB"]),
         floor("ClusterMetadata", ["Primitives", "HashRing", "CPosixShims"]),
         floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
 
@@ -101,5 +101,7 @@ let package = Package(
 
         tests("PrimitivesTests", ["Primitives"]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
+        tests("RocksStoreTests", ["RocksStore", "Primitives"]),
+        tests("HashRingTests", ["HashRing", "Primitives"]),
     ]
 )
