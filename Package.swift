@@ -34,6 +34,7 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 let package = Package(
@@ -46,6 +47,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
@@ -69,7 +71,7 @@ let package = Package(
 
         // Floor 3: the sans-IO machines.
         floor("LogCore", ["Primitives", "LogFormat"]),
-        floor("ShardCore", ["Primitives", "Entities"]),
+        floor("ShardCore", ["Primitives", "Entities", deque]),
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
@@ -99,5 +101,6 @@ let package = Package(
 
         tests("PrimitivesTests", ["Primitives"]),
         tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
+        tests("EntitiesTests", ["Entities", "Primitives"]),
     ]
 )
