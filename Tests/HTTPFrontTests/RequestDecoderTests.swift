@@ -193,7 +193,8 @@ import Testing
             request("GET", "/a", minor: 0, keepsAlive: true)
         ),
         (
-            "chunks", fields("Transfer-Encoding: Chunked") + "3\r\nabc\r\n00A;x=y;z=\"q\\\";\";w\r\n0123456789\r\n0\r\n\r\n",
+            "chunks",
+            fields("Transfer-Encoding: Chunked") + "3\r\nabc\r\n00A;x=y;z=\"q\\\";\";w\r\n0123456789\r\n0\r\n\r\n",
             request("PUT", "/v1/entities/a/b", body: "abc0123456789")
         ),
         (
