@@ -100,6 +100,7 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
+        tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
