@@ -100,5 +100,6 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
+        tests("EntitiesTests", ["Entities", "Primitives"]),
     ]
 )
