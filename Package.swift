@@ -103,5 +103,6 @@ let package = Package(
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("LogFormatTests", ["LogFormat", "Primitives"]),
         tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
+        tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
     ]
 )

@@ -41,6 +41,7 @@ extension LogMachine {
         let group = CommitWork.Group(
             byteCount: encoder.byteCount, lastLSN: LSN(nextLSN.rawValue - 1), marks: marks, isSealed: seals)
         commit.start(.group(group), steps: [writeStep(), .sync(openSegmentName)])
+        dropReleased()
     }
 
     private enum BatchEnd {

@@ -22,6 +22,8 @@ public struct LogMachine: Sendable {
     let mutants: Mutants
 
     var shards: ShardBook
+    /// Shards to be released once nothing of them is queued.
+    var releasing: [ShardID] = []
     /// Oldest first; the last is the open one when `isOpenForAppend`.
     var segments: [LiveSegment]
     var isOpenForAppend: Bool
@@ -133,18 +135,30 @@ public struct LogMachine: Sendable {
     /// before any record of the shard is durable.
     public mutating func adopt(_ mark: AppliedMark) {
         precondition(shards.slot(of: mark.shard) != nil || shards.count < configuration.shardsMax, "room for a shard")
-        if let slot = shards.slot(of: mark.shard), shards[slot].isQuarantined { mustSeal = true }
+        if let slot = shards.slot(of: mark.shard) {
+            precondition(shards[slot].enqueued == shards[slot].last.position, "nothing of the shard is queued")
+            if shards[slot].isQuarantined { mustSeal = true }
+        }
+        releasing.removeAll { $0 == mark.shard }
         let last = DurableMark(shard: mark.shard, epoch: mark.epoch, position: mark.position, lsn: .zero)
         shards.insert(last, flushed: mark.position, isQuarantined: false)
         updatePins()
     }
 
-    /// The node no longer holds the shard: it pins nothing any more. Nothing of it may be queued.
+    /// The node no longer holds the shard: as soon as nothing of it is queued, it pins nothing any more.
     public mutating func release(_ shard: ShardID) {
-        if let slot = shards.slot(of: shard) {
-            precondition(shards[slot].enqueued == shards[slot].last.position, "nothing of the shard is queued")
+        releasing.append(shard)
+        dropReleased()
+    }
+
+    mutating func dropReleased() {
+        guard !releasing.isEmpty else { return }
+        releasing.removeAll { shard in
+            guard let slot = shards.slot(of: shard) else { return true }
+            guard shards[slot].enqueued == shards[slot].last.position else { return false }
+            shards.remove(shard)
+            return true
         }
-        shards.remove(shard)
         updatePins()
     }
 
