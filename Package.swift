@@ -105,5 +105,8 @@ let package = Package(
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
+        tests("LogFormatTests", ["LogFormat", "Primitives"]),
+        tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
+        tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
     ]
 )
