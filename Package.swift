@@ -84,11 +84,12 @@ let package = Package(
                 "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "LogFiles", "RocksStore",
                 "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle, yams,
             ]),
-        floor("KeysteadClient", ["Primitives", httpClient, nioCore]),
+        floor("KeysteadClient", ["Primitives", httpClient, nioCore, nioPosix, nioHTTP1]),
 
         // Floor 6: executables.
         tool("keystead", ["NodeRuntime", "LogFormat", "LogCore", "LogFiles", "Primitives", arguments]),
-        tool("keysteadctl", ["KeysteadClient", "LoadGenerator", "Primitives", arguments]),
+        floor("AdminTool", ["KeysteadClient", "Primitives", nioCore, nioPosix, arguments]),
+        tool("keysteadctl", ["AdminTool", arguments]),
 
         // The harness: floors 1 to 3 only.
         floor("Simulator", ["Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore"]),
@@ -98,5 +99,7 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
+        tests("KeysteadClientTests", ["KeysteadClient", "Primitives", nioCore, nioPosix, nioHTTP1]),
+        tests("AdminToolTests", ["AdminTool", "KeysteadClient", "Primitives", nioCore, nioPosix, nioHTTP1]),
     ]
 )
