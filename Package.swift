@@ -99,7 +99,8 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
-        tests("KeysteadClientTests", ["KeysteadClient", "Primitives", nioCore, nioPosix, nioHTTP1]),
-        tests("AdminToolTests", ["AdminTool", "KeysteadClient", "Primitives", nioCore, nioPosix, nioHTTP1]),
+        floor("ScriptedServer", [nioCore, nioPosix, nioHTTP1], path: "Tests/ScriptedServer"),
+        tests("KeysteadClientTests", ["KeysteadClient", "ScriptedServer", "Primitives"]),
+        tests("AdminToolTests", ["AdminTool", "KeysteadClient", "ScriptedServer", "Primitives"]),
     ]
 )

@@ -44,6 +44,7 @@ public struct BatchOperation: Sendable {
     package func appendLine(to output: inout [UInt8]) {
         output.append(contentsOf: #"{"op":""#.utf8)
         output.append(contentsOf: name.utf8)
+        output.append(UInt8(ascii: "\""))
         appendMember("key", key.description, to: &output)
         switch action {
         case .get, .delete: break
