@@ -16,12 +16,18 @@ package struct LineSplitter: Sendable {
     /// Before this there is no line feed.
     private var searched = 0
     private var isDropping = false
+    /// Bytes that the buffer no longer holds.
+    private var released: UInt64 = 0
+
+    /// Bytes of the stream up to and with the line feed of the last line given.
+    package var consumedBytes: UInt64 { released + UInt64(start) }
 
     package init(lineBytesMax: Int) { self.lineBytesMax = lineBytesMax }
 
     package mutating func append(_ bytes: some Collection<UInt8>) {
         if start > 0 {
             buffer.removeSubrange(..<start)
+            released += UInt64(start)
             searched -= start
             start = 0
         }
