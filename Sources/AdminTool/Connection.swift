@@ -9,7 +9,7 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// `--output`, of every command that prints data.
 struct OutputOptions: ParsableArguments {
-    @Option(name: .long, help: "How data is shown: \(OutputFormat.allCases.map(\.rawValue).joined(separator: " or ")).")
+    @Option(name: .long, help: "How data is shown.")
     var output: OutputFormat = .table
 }
 

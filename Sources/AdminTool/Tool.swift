@@ -6,7 +6,7 @@ public enum Tool {
     /// Runs one command. Everything it prints goes to `console`.
     ///
     /// - Parameter arguments: without the program's own name.
-    public static func run(_ arguments: [String], console: Console = .standard) async -> ExitStatus {
+    public static func run(_ arguments: [String], console: Console = .standard) async -> CommandExit {
         await Console.$current.withValue(console) {
             do {
                 var command = try KeysteadCtl.parseAsRoot(arguments)
@@ -22,7 +22,7 @@ public enum Tool {
         }
     }
 
-    private static func report(_ error: any Error, _ console: Console) -> ExitStatus {
+    private static func report(_ error: any Error, _ console: Console) -> CommandExit {
         switch error {
         case let failure as CommandFailure:
             if let message = failure.message { console.say(message) }
@@ -42,7 +42,7 @@ public enum Tool {
     }
 
     /// Help goes to standard output; every other message of the parser is a usage error.
-    private static func reportParsing(_ error: any Error, _ console: Console) -> ExitStatus {
+    private static func reportParsing(_ error: any Error, _ console: Console) -> CommandExit {
         let message = KeysteadCtl.fullMessage(for: error)
         guard KeysteadCtl.exitCode(for: error).isSuccess else {
             console.draw(message.hasSuffix("\n") ? message : message + "\n")

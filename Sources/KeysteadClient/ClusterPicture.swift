@@ -58,7 +58,7 @@ public struct Readiness: Hashable, Sendable {
 }
 
 extension ClusterPicture {
-    init?(_ document: JSONText) {
+    package init?(_ document: JSONText) {
         guard let cluster = document.member("cluster")?.plainText,
             let mapRevision = document.member("map-revision")?.unsigned,
             let nodes = document.member("nodes")?.elements, let shards = document.member("shards")?.elements

@@ -9,11 +9,11 @@ signal(SIGINT, SIG_IGN)
 signal(SIGPIPE, SIG_IGN)
 let interrupts = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
 interrupts.setEventHandler {
-    if work.isCancelled { _exit(ExitStatus.interrupted.rawValue) }
+    if work.isCancelled { _exit(CommandExit.interrupted.rawValue) }
     work.cancel()
-    DispatchQueue.global().asyncAfter(deadline: .now() + 1) { _exit(ExitStatus.interrupted.rawValue) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 1) { _exit(CommandExit.interrupted.rawValue) }
 }
 interrupts.resume()
 let status = await work.value
 // A command that came to its end in spite of the signal has done what it was asked to.
-exit(work.isCancelled && status != .done ? ExitStatus.interrupted.rawValue : status.rawValue)
+exit(work.isCancelled && status != .done ? CommandExit.interrupted.rawValue : status.rawValue)

@@ -35,6 +35,8 @@ public final class ScriptedServer: Sendable {
     /// Answers one line of a streamed request body with one line.
     public typealias LineScript = @Sendable (String) -> String
 
+    /// A thread of its own, so that a script which computes does not hold up the client under test.
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let channel: any Channel
     private let log: RequestLog
 
@@ -42,7 +44,7 @@ public final class ScriptedServer: Sendable {
     public init(lines: LineScript? = nil, _ script: @escaping Script) async throws {
         let log = RequestLog()
         self.log = log
-        self.channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        self.channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -59,7 +61,10 @@ public final class ScriptedServer: Sendable {
     /// The requests so far, in the order of their arrival.
     public var requests: [Request] { log.requests }
 
-    public func close() async { try? await channel.close() }
+    public func close() async {
+        try? await channel.close()
+        try? await group.shutdownGracefully()
+    }
 
     /// Runs `body` with a server, and closes it afterwards.
     public static func run(

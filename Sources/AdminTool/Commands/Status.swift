@@ -22,7 +22,7 @@ struct Status: AsyncParsableCommand {
                 let verdict = Verdict(picture, try await client.readiness())
                 try show(verdict, picture)
                 if check, verdict.word != .healthy { throw CommandFailure(.unhealthy, nil) }
-            } catch let error as KeysteadError where ExitStatus(error) == .unreachable {
+            } catch let error as KeysteadError where CommandExit(error) == .unreachable {
                 try show(Verdict(unreachable: error), nil)
                 throw error
             }

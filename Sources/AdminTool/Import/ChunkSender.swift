@@ -1,9 +1,19 @@
 import KeysteadClient
+import Synchronization
 
 /// A line that the server will not take.
 struct ImportRefusal: Equatable, Sendable {
     let line: UInt64
     let reason: String
+}
+
+/// Whether the server has answered this import at all.
+final class ServerContact: Sendable {
+    private let made = Atomic(false)
+
+    var isMade: Bool { made.load(ordering: .relaxed) }
+
+    func make() { made.store(true, ordering: .relaxed) }
 }
 
 /// Sends one chunk until each of its lines has been written or refused.
@@ -15,9 +25,10 @@ struct ChunkSender: Sendable {
     let client: Keystead
     let kind: String
     let run: UInt64
-    /// How long to go on without any line being taken before giving up.
-    let patience: Duration
+    let contact: ServerContact
 
+    /// How long to go on without any line being taken before giving up.
+    private static let patience = Duration.seconds(60)
     private static let waitMin = Duration.milliseconds(200)
     private static let waitMax = Duration.seconds(2)
 
@@ -36,12 +47,17 @@ struct ChunkSender: Sendable {
                 wait = Self.waitMin
             }
             lines = outcome.again
-            guard failure.code != .cancelled, clock.now - lastProgress + wait <= patience else {
+            guard mayGoOn(after: failure, for: clock.now - lastProgress + wait) else {
                 throw CommandFailure(failure)
             }
             try await Task.sleep(for: wait)
             wait = min(wait * 2, Self.waitMax)
         }
+    }
+
+    /// A server that is not there at all when the import begins is not waited for.
+    private func mayGoOn(after failure: KeysteadError, for time: Duration) -> Bool {
+        failure.code != .cancelled && time <= Self.patience && (failure.code != .unreachable || contact.isMade)
     }
 
     private struct Attempt {
@@ -55,6 +71,7 @@ struct ChunkSender: Sendable {
         var attempt = Attempt()
         do throws(KeysteadError) {
             let answers = try await client.batch(lines.map(operation))
+            contact.make()
             sort(lines, answers, into: &attempt)
         } catch {
             guard error.retry != .never else { throw CommandFailure(error) }

@@ -6,8 +6,6 @@ struct Importer {
     static let lanes = 8
     /// No state is longer (16 MiB at most), so a longer line is refused without being held.
     static let lineBytesMax = 16 << 20
-    /// How long to wait for a server that was there and is gone, or that takes nothing.
-    static let patience = Duration.seconds(60)
     private static let checkpointInterval = Duration.seconds(1)
 
     private let client: Keystead
@@ -26,7 +24,7 @@ struct Importer {
     /// Lines beyond the mark of `progress` that were refused or blank; they count once the mark has passed them.
     private var refusedAhead: [UInt64] = []
     private var blankAhead: [UInt64] = []
-    private var hasConfirmed = false
+    private let contact = ServerContact()
     private var bar: ProgressBar
     private var lastCheckpoint: ContinuousClock.Instant
     private var hasWarned = false
@@ -105,8 +103,7 @@ struct Importer {
     private mutating func launch(_ lane: Int, _ group: inout Group) async throws {
         while lanes.isUnderWay(lane) { _ = try await reap(&group) }
         let chunk = lanes.take(lane)
-        let sender = ChunkSender(
-            client: client, kind: progress.kind, run: progress.run, patience: hasConfirmed ? Self.patience : .zero)
+        let sender = ChunkSender(client: client, kind: progress.kind, run: progress.run, contact: contact)
         group.addTask { (chunk.lane, try await sender.send(chunk)) }
     }
 
@@ -114,7 +111,6 @@ struct Importer {
     private mutating func reap(_ group: inout Group) async throws -> Bool {
         guard let (lane, refusals) = try await group.next() else { return false }
         lanes.finished(lane)
-        hasConfirmed = true
         for refusal in refusals { refuse(refusal) }
         checkpoint()
         return true

@@ -1,7 +1,7 @@
 import KeysteadClient
 
 /// How the command ends, for scripts. The numbers are the contract's.
-public enum ExitStatus: Int32, Sendable {
+public enum CommandExit: Int32, Sendable {
     /// Done and verified, or nothing to do.
     case done = 0
     case failed = 1
@@ -37,17 +37,17 @@ public enum ExitStatus: Int32, Sendable {
 
 /// Ends a command with a message and a status.
 struct CommandFailure: Error, Sendable {
-    let status: ExitStatus
+    let status: CommandExit
     /// `nil` where everything has been said.
     let message: String?
 
-    init(_ status: ExitStatus, _ message: String?) {
+    init(_ status: CommandExit, _ message: String?) {
         self.status = status
         self.message = message
     }
 
     init(_ error: KeysteadError) {
-        self.init(ExitStatus(error), Self.message(error))
+        self.init(CommandExit(error), Self.message(error))
     }
 
     private static func message(_ error: KeysteadError) -> String {
@@ -59,8 +59,8 @@ struct CommandFailure: Error, Sendable {
         case (_, .unknown, _):
             text += "; it may or may not have happened: read the entity, or write with --idempotency-key"
                 + " and repeat the same command"
-        case (.unreachable, _, _): text += "; nothing was changed"
-        case (_, .no, .safe): text += "; nothing was changed, try again"
+        case (.unreachable, _, _): text += "; no request was sent"
+        case (_, .no, .safe): text += "; nothing was done, try again"
         default: break
         }
         return text
