@@ -13,7 +13,8 @@ final class AtomicFile {
         isSpecial = stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
         self.path = resolved(path)
         temporaryPath = "\(self.path).\(getpid()).tmp"
-        descriptor = isSpecial
+        descriptor =
+            isSpecial
             ? open(path, O_WRONLY | O_CLOEXEC) : open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw CommandFailure(.failed, "\(path): \(SystemError("open"))") }
     }

@@ -57,7 +57,8 @@ struct CommandFailure: Error, Sendable {
         }
         switch (error.code, error.applied, error.retry) {
         case (_, .unknown, _):
-            text += "; it may or may not have happened: read the entity, or write with --idempotency-key"
+            text +=
+                "; it may or may not have happened: read the entity, or write with --idempotency-key"
                 + " and repeat the same command"
         case (.unreachable, _, _): text += "; no request was sent"
         case (_, .no, .safe): text += "; nothing was done, try again"

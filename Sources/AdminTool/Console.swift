@@ -1,7 +1,7 @@
 import Glibc
 
-/// Where a command reads and writes, and the environment it runs in. Commands reach it as ``current``, so that tests run
-/// whole commands with their own.
+/// Where a command reads and writes, and the environment it runs in. Commands reach it as ``current``, so that tests
+/// run whole commands with their own.
 public final class Console: Sendable {
     /// Writes all the bytes, or throws.
     public typealias Sink = @Sendable (ArraySlice<UInt8>) throws -> Void
@@ -27,7 +27,8 @@ public final class Console: Sendable {
     ) {
         self.environment = environment
         self.isInputTerminal = isInputTerminal
-        self.drawsBars = isErrorTerminal && environment["NO_COLOR", default: ""].isEmpty
+        self.drawsBars =
+            isErrorTerminal && environment["NO_COLOR", default: ""].isEmpty
             && environment["TERM"] != "dumb"
         self.outputSink = output
         self.errorSink = error

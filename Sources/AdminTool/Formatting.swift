@@ -66,7 +66,8 @@ enum Format {
         let cells = ([headings] + rows).map { $0.map(printable) }
         let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
         return cells.map { row in
-            let line = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(separator: "  ")
+            let line = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(
+                separator: "  ")
             return line.reversed().drop { $0 == " " }.reversed() + "\n"
         }.joined()
     }

@@ -11,7 +11,8 @@ struct ProgressPicture {
     var fractionAtStart: Double = 0
     var elapsed: Duration
 
-    /// `[=====>    ]  52%  1,234,567 lines  45,000/s  ETA 0:25`; without a known whole `1,234,567 lines  45,000/s  0:31`.
+    /// `[=====>    ]  52%  1,234,567 lines  45,000/s  ETA 0:25`, or without a known whole
+    /// `1,234,567 lines  45,000/s  0:31`.
     func line(barWidth: Int = 30) -> String {
         let rate = Format.count(Format.rate(itemsInRun, in: elapsed))
         let counted = "\(Format.count(items)) \(noun)  \(rate)/s"

@@ -17,8 +17,8 @@ extension Keystead {
 
     /// Runs a few operations and gives one answer for each, in their order.
     ///
-    /// It throws only where nothing was done: no endpoint can be reached, or the server refuses the batch as a whole. An
-    /// operation whose answer did not come has an ``BatchAnswer/error`` that says `applied: .unknown`.
+    /// It throws only where nothing was done: no endpoint can be reached, or the server refuses the batch as a whole.
+    /// An operation whose answer did not come has an ``BatchAnswer/error`` that says `applied: .unknown`.
     public func batch(
         _ operations: [BatchOperation], deadline: Duration? = nil
     ) async throws(KeysteadError) -> [BatchAnswer] {
@@ -36,7 +36,8 @@ extension Keystead {
                 guard let read = BatchAnswer(line: line) else { break }
                 answers.append(read)
             }
-            lost = answer.cut
+            lost =
+                answer.cut
                 ?? .afterSending(.connectionLost, "the batch ended before this line was answered", isWrite: true)
         } catch {
             guard error.applied == .unknown else { throw error }
@@ -138,7 +139,7 @@ extension Keystead {
                 let response = try await transport.stream(batchRequest, body: body, to: endpoint)
                 guard response.status == .ok else { throw await transport.refusal(response) }
                 return response.body.makeAsyncIterator()
-            } catch where error.code == .unreachable && attemptsLeft > 0 {
+            } catch  where error.code == .unreachable && attemptsLeft > 0 {
                 data.moveOn(from: endpoint)
             }
         }

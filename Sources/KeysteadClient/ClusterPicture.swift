@@ -85,7 +85,9 @@ extension ClusterPicture.Node {
 
 extension ClusterPicture.Shard {
     init?(_ text: JSONText) {
-        guard let shard = text.member("shard")?.unsigned, let state = text.member("state")?.plainText else { return nil }
+        guard let shard = text.member("shard")?.unsigned, let state = text.member("state")?.plainText else {
+            return nil
+        }
         self.init(
             shard: shard, primary: text.member("primary")?.plainText, epoch: text.member("epoch")?.unsigned ?? 0,
             position: text.member("position")?.unsigned ?? 0, state: state)

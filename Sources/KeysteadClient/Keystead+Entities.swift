@@ -65,8 +65,8 @@ extension Keystead {
         return try await write(request, key, options)
     }
 
-    /// What the write under `idempotencyKey` came to; `nil` where none is recorded: it has not taken effect, or not yet,
-    /// or longer ago than the server remembers.
+    /// What the write under `idempotencyKey` came to; `nil` where none is recorded: it has not taken effect, or not
+    /// yet, or longer ago than the server remembers.
     public func outcome(
         of key: EntityKey, _ idempotencyKey: IdempotencyKey, deadline: Duration? = nil
     ) async throws(KeysteadError) -> RecordedOutcome? {
@@ -75,7 +75,7 @@ extension Keystead {
                 lookUp(key, idempotencyKey), to: data, repetition: .harmless, deadline: deadline
             ).answer
             return try recordedOutcome(answer)
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
     }

@@ -7,9 +7,9 @@ import Synchronization
 /// Share one value among all tasks; it pools its connections. Call ``close()`` before letting it go, or use
 /// ``withClient(endpoints:adminEndpoints:configuration:_:)``.
 ///
-/// Errors are ``KeysteadError``. A request is sent again only where that is safe: nothing had happened, or it is a read,
-/// or it is a write under an ``IdempotencyKey`` or a ``Precondition`` that its own effect makes false. A bare write whose
-/// outcome is unknown is never repeated: the error says `applied: .unknown`, and the caller decides.
+/// Errors are ``KeysteadError``. A request is sent again only where that is safe: nothing had happened, or it is a
+/// read, or it is a write under an ``IdempotencyKey`` or a ``Precondition`` that its own effect makes false. A bare
+/// write whose outcome is unknown is never repeated: the error says `applied: .unknown`, and the caller decides.
 public final class Keystead: Sendable {
     let configuration: ClientConfiguration
     let transport: Transport
@@ -106,7 +106,8 @@ extension Keystead {
                 if answer.isSuccess || answer.status == 304 || sent.accepts.contains(answer.status) {
                     return Reply(answer: answer, isLookUp: isLookUp)
                 }
-                step = isLookUp && answer.status == 404
+                step =
+                    isLookUp && answer.status == 404
                     ? machine.outcomeAbsent()
                     : machine.failed(answer.error(isWrite: sent.isWrite), elapsed: clock.now - start)
             } catch {

@@ -14,8 +14,8 @@ enum Repetition: Sendable, Equatable {
 
 /// Decides what follows a failed attempt. Pure: elapsed time and the seed are arguments, effects are values.
 ///
-/// The rule it keeps (G6): a request goes out again only where nothing happened, or where a second effect is impossible;
-/// and once an attempt's outcome is unknown, no later refusal makes it known again. Only a success does.
+/// The rule it keeps (G6): a request goes out again only where nothing happened, or where a second effect is
+/// impossible; and once an attempt's outcome is unknown, no later refusal makes it known again. Only a success does.
 struct RetryMachine: Sendable {
     enum Step: Equatable, Sendable {
         /// Send the request again after the wait, to the next endpoint or the same.

@@ -1,5 +1,5 @@
-/// Names one intended write, so that sending it again cannot do it again: the server stores the outcome with the entity,
-/// in the same atomic write, for 24 hours by default.
+/// Names one intended write, so that sending it again cannot do it again: the server stores the outcome with the
+/// entity, in the same atomic write, for 24 hours by default.
 ///
 /// One key belongs to one method and body of one entity; with another it is refused (`idempotency-mismatch`).
 public struct IdempotencyKey: Hashable, Sendable, CustomStringConvertible {

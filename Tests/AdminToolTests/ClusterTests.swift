@@ -9,8 +9,11 @@ import Testing
         let shards = states.enumerated().map {
             #"{"shard":\#($0),"primary":"n1","epoch":1,"position":\#($0 * 10),"state":"\#($1)"}"#
         }
-        let nodes = #"{"id":"n1","state":"\#(node)","zone":"z","weight":1.5,"shards":\#(states.count),"listen":"l:1","admin":"a:1"}"#
-        return #"{"cluster":"c","map-revision":5,"nodes":[\#(nodes)],"shards":[\#(shards.joined(separator: ","))],"operations":[]\#(more)}"#
+        let nodes =
+            #"{"id":"n1","state":"\#(node)","zone":"z","weight":1.5,"shards":\#(states.count),"#
+            + #""listen":"l:1","admin":"a:1"}"#
+        return #"{"cluster":"c","map-revision":5,"nodes":[\#(nodes)],"shards":[\#(shards.joined(separator: ","))],"#
+            + #""operations":[]\#(more)}"#
     }
 
     private func serve(
@@ -19,9 +22,11 @@ import Testing
         let script: ScriptedServer.Script = { request in
             switch request.uri {
             case "/v1/cluster": .answer(200, [:], document)
-            case "/readyz": ready ? .answer(200, [:], #"{"reasons":[]}"#) : .answer(503, [:], #"{"reasons":["starting"]}"#)
+            case "/readyz":
+                ready ? .answer(200, [:], #"{"reasons":[]}"#) : .answer(503, [:], #"{"reasons":["starting"]}"#)
             case "/v1/shards/1":
-                .answer(200, [:], #"{"shard":1,"primary":"n1","epoch":4,"position":9,"state":"serving","table-bytes":77}"#)
+                .answer(
+                    200, [:], #"{"shard":1,"primary":"n1","epoch":4,"position":9,"state":"serving","table-bytes":77}"#)
             default: .answer(404, [:], problem("not-found"))
             }
         }
@@ -43,7 +48,10 @@ import Testing
         (["unavailable", "unavailable"], "active", true, "", "UNAVAILABLE: shards 0-1 are unavailable"),
         (["serving"], "active", false, "", "DEGRADED: the node is not ready: starting"),
         (["serving"], "down", true, "", "DEGRADED: node n1 is down"),
-        (["serving"], "active", true, #","storage":"full""#, "DEGRADED: storage is full: reads go on, writes wait for space"),
+        (
+            ["serving"], "active", true, #","storage":"full""#,
+            "DEGRADED: storage is full: reads go on, writes wait for space"
+        ),
         ([], "active", true, "", "UNAVAILABLE: the cluster has no shards"),
     ])
     func whatIsWrongIsSaid(
@@ -68,12 +76,14 @@ import Testing
     @Test func listsAndPicturesAreOfTheSameDocument() async throws {
         try await serve(cluster(["serving", "damaged"])) { url in
             #expect(await run("node", "list", "--admin", url).output.hasPrefix("NODE  STATE   ZONE"))
-            #expect(await run("shard", "list", "--admin", url).output
-                == "SHARD  PRIMARY  EPOCH  POSITION  STATE\n0      n1       1      0         serving\n"
-                + "1      n1       1      10        damaged\n")
-            #expect(await run("ring", "--admin", url).output
-                == "SHARDS  FIRST HASH        LAST HASH         PRIMARY  SHARE\n"
-                + "0-1     0000000000000000  ffffffffffffffff  n1       100.0 %\n")
+            #expect(
+                await run("shard", "list", "--admin", url).output
+                    == "SHARD  PRIMARY  EPOCH  POSITION  STATE\n0      n1       1      0         serving\n"
+                    + "1      n1       1      10        damaged\n")
+            #expect(
+                await run("ring", "--admin", url).output
+                    == "SHARDS  FIRST HASH        LAST HASH         PRIMARY  SHARE\n"
+                    + "0-1     0000000000000000  ffffffffffffffff  n1       100.0 %\n")
             let json = await run("node", "list", "--admin", url, "--output", "json")
             #expect(json.output.hasPrefix(#"{"cluster":"c","map-revision":5,"nodes":[{"id":"n1","#))
         }
@@ -96,16 +106,19 @@ import Testing
         let shards = owners.enumerated().map { shard, owner in
             #"{"shard":\#(shard),"primary":\#(owner.map { "\"\($0)\"" } ?? "null"),"state":"serving"}"#
         }
-        let document = #"{"cluster":"c","map-revision":1,"nodes":[],"shards":[\#(shards.reversed().joined(separator: ","))]}"#
+        let document =
+            #"{"cluster":"c","map-revision":1,"nodes":[],"shards":[\#(shards.reversed().joined(separator: ","))]}"#
         let picture = try #require(JSONText(Array(document.utf8)).flatMap { ClusterPicture($0) })
         let arcs = Ring.arcs(picture.shards)
         #expect(arcs.map(\.owner) == ["a", "b", nil, "a", "b"])
-        #expect(arcs.map(\.firstHash) == [
-            "0000000000000000", "4000000000000000", "6000000000000000", "8000000000000000", "a000000000000000",
-        ])
-        #expect(arcs.map(\.lastHash) == [
-            "3fffffffffffffff", "5fffffffffffffff", "7fffffffffffffff", "9fffffffffffffff", "ffffffffffffffff",
-        ])
+        #expect(
+            arcs.map(\.firstHash) == [
+                "0000000000000000", "4000000000000000", "6000000000000000", "8000000000000000", "a000000000000000",
+            ])
+        #expect(
+            arcs.map(\.lastHash) == [
+                "3fffffffffffffff", "5fffffffffffffff", "7fffffffffffffff", "9fffffffffffffff", "ffffffffffffffff",
+            ])
         #expect(arcs.map(\.share) == ["25.0 %", "12.5 %", "12.5 %", "12.5 %", "37.5 %"])
     }
 }

@@ -30,7 +30,8 @@ import Testing
         ["put"], ["put", "nokey"], ["put", "a/b"], ["put", "a/b", "f", "--json", "1"], ["put", "a/b", "--json", "{"],
         ["put", "a/b", "--json", "1", "--ttl", "x"], ["get", "a/b", "--output", "xml"], ["get", "a/b", "--bogus"],
         ["get", "a/b", "--endpoint", "localhost:7070"], ["patch", "a/b", "{}", "--type", "diff"], ["nonsense"],
-        ["import", "k", "f"], ["import", "k", "-", "--id-field", "id", "--resume"], ["delete", "a/b", "--if-match", "v"],
+        ["import", "k", "f"], ["import", "k", "-", "--id-field", "id", "--resume"],
+        ["delete", "a/b", "--if-match", "v"],
         ["put", "a/b", "--json", "1", "--if-absent", "--if-match", "1"], ["explain", "shard", "x"],
     ])
     func usageErrorsAreExit2(words: [String]) async {

@@ -41,7 +41,9 @@ final class FakeStore: Sendable {
     var version: Int { state.withLock { $0.version } }
 
     func put(_ key: String, _ text: String, contentType: String = "application/json") {
-        state.withLock { $0.version += 1; $0.entities[key] = Stored(state: text, contentType: contentType, version: $0.version) }
+        state.withLock {
+            $0.version += 1; $0.entities[key] = Stored(state: text, contentType: contentType, version: $0.version)
+        }
     }
 
     func script(_ request: ScriptedServer.Request) -> ScriptedServer.Reaction {
@@ -53,7 +55,9 @@ final class FakeStore: Sendable {
     }
 
     private func batch(_ body: String) -> ScriptedServer.Reaction {
-        let number = state.withLock { $0.batches += 1; return $0.batches }
+        let number = state.withLock {
+            $0.batches += 1; return $0.batches
+        }
         let lines = body.split(separator: "\n").map(String.init)
         switch interference(number) {
         case .lose: return .close
@@ -87,7 +91,9 @@ final class FakeStore: Sendable {
     private func list(_ uri: String) -> ScriptedServer.Reaction {
         let parts = uri.dropFirst("/v1/entities/".count).split(separator: "?")
         func argument(_ name: String) -> String? {
-            parts[1].split(separator: "&").first { $0.hasPrefix(name + "=") }.map { percentDecoded($0.dropFirst(name.count + 1)) }
+            parts[1].split(separator: "&").first { $0.hasPrefix(name + "=") }.map {
+                percentDecoded($0.dropFirst(name.count + 1))
+            }
         }
         let after = argument("cursor") ?? ""
         let entities = entities
@@ -95,7 +101,8 @@ final class FakeStore: Sendable {
         let page = all.prefix(argument("limit").flatMap { Int($0) } ?? 100).map { ($0, entities[$0]) }
         let items = page.compactMap { key, stored -> String? in
             guard let stored else { return nil }
-            var item: [UInt8] = Array(#"{"key":"\#(key)","etag":"\"\#(stored.version)\"","bytes":\#(stored.state.utf8.count),"#.utf8)
+            var item: [UInt8] = Array(
+                #"{"key":"\#(key)","etag":"\"\#(stored.version)\"","bytes":\#(stored.state.utf8.count),"#.utf8)
             item += Array(#""content-type":"\#(stored.contentType)","updated":"now","#.utf8)
             if JSONText(Array(stored.state.utf8)) != nil {
                 item += Array(#""json": \#(stored.state) }"#.utf8)
@@ -108,7 +115,8 @@ final class FakeStore: Sendable {
         }
         let cursor = page.count < all.count ? "\"\(page.last?.0 ?? "")\"" : "null"
         let harvest = #"{"answered":16,"of":"16","missing":[]}"#
-        return .answer(200, [:], #"{"items":[\#(items.joined(separator: ","))],"cursor":\#(cursor),"harvest":\#(harvest)}"#)
+        return .answer(
+            200, [:], #"{"items":[\#(items.joined(separator: ","))],"cursor":\#(cursor),"harvest":\#(harvest)}"#)
     }
 
     /// Runs `body` with the store behind a server.

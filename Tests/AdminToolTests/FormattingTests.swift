@@ -3,7 +3,9 @@ import Testing
 @testable import AdminTool
 
 @Suite struct FormattingTests {
-    @Test(arguments: [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567"), (UInt64.max, "18,446,744,073,709,551,615")])
+    @Test(arguments: [
+        (0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567"), (UInt64.max, "18,446,744,073,709,551,615"),
+    ])
     func counts(value: UInt64, text: String) { #expect(Format.count(value) == text) }
 
     @Test(arguments: [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1 << 30, "1.0 GiB")])
@@ -17,7 +19,9 @@ import Testing
         #expect(Format.rate(100, in: .zero) == 0)
     }
 
-    @Test func terminalsAreNotDriven() { #expect(Format.printable("a\u{1B}[2Jé\u{9B}\n") == "a\\u{1b}[2Jé\\u{9b}\\u{a}") }
+    @Test func terminalsAreNotDriven() {
+        #expect(Format.printable("a\u{1B}[2Jé\u{9B}\n") == "a\\u{1b}[2Jé\\u{9b}\\u{a}")
+    }
 
     @Test func tablesAlign() {
         #expect(Format.table(["A", "LONG"], [["xx", "1"], ["", "é"]]) == "A   LONG\nxx  1\n    é\n")

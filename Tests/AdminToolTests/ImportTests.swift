@@ -8,13 +8,17 @@ import Testing
 
 @Suite struct ImportLineTests {
     @Test(arguments: [
-        (#"{"id":"a"}"#, ImportLine.entity(id: "a")), (#"{"id":7}"#, .entity(id: "7")), (#"{"id":1.50e3}"#, .entity(id: "1.50e3")),
+        (#"{"id":"a"}"#, ImportLine.entity(id: "a")), (#"{"id":7}"#, .entity(id: "7")),
+        (#"{"id":1.50e3}"#, .entity(id: "1.50e3")),
         (#" {"x":{"id":"no"}, "\u0069d" : "a\/b\u00e9"} "#, .entity(id: "a/bé")), ("", .blank), (" \t\r", .blank),
-        (#"{"x":1}"#, .refused(#"no member "id""#)), (#"{"id":"a","id":"a"}"#, .refused(#"member "id" stands 2 times"#)),
+        (#"{"x":1}"#, .refused(#"no member "id""#)),
+        (#"{"id":"a","id":"a"}"#, .refused(#"member "id" stands 2 times"#)),
         (#"{"id":null}"#, .refused(#""id" is neither a string nor a number"#)),
         (#"{"id":true}"#, .refused(#""id" is neither a string nor a number"#)),
-        (#"{"id":["a"]}"#, .refused(#""id" is neither a string nor a number"#)), (#"{"id":""}"#, .refused(#""id" is empty"#)),
-        (#"{"id":"\ud800"}"#, .refused(#""id" holds half a surrogate pair"#)), (#"["id"]"#, .refused("not a JSON object")),
+        (#"{"id":["a"]}"#, .refused(#""id" is neither a string nor a number"#)),
+        (#"{"id":""}"#, .refused(#""id" is empty"#)),
+        (#"{"id":"\ud800"}"#, .refused(#""id" holds half a surrogate pair"#)),
+        (#"["id"]"#, .refused("not a JSON object")),
         (#"{"id":"a"} x"#, .refused("not a JSON object")), (#"{"id":"a""#, .refused("not a JSON object")),
     ])
     func linesNameTheirEntity(line: String, expected: ImportLine) {
@@ -102,7 +106,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{}", #"{"version":2,"kind":"k","id-field":"i","run":1,"offset":0,"line":0,"blank":0,"refused":0,"prefix-hash":0}"#,
+        "", "{}",
+        #"{"version":2,"kind":"k","id-field":"i","run":1,"offset":0,"line":0,"blank":0,"refused":0,"prefix-hash":0}"#,
         #"{"version":1,"kind":"k","id-field":"i","run":1,"offset":9,"line":1,"blank":1,"refused":1,"prefix-hash":0}"#,
     ])
     func otherFilesAreNoProgress(text: String) { #expect(ImportProgress(Array(text.utf8)) == nil) }
@@ -274,9 +279,12 @@ import Testing
 
 @Suite struct ExportTests {
     @Test(arguments: [
-        ("{}", true), ("{\"a\":1}\r", true), (" {} ", true), ("{\n}", false), ("[]", false), ("1", false), ("", false), ("text", false),
+        ("{}", true), ("{\"a\":1}\r", true), (" {} ", true), ("{\n}", false), ("[]", false), ("1", false), ("", false),
+        ("text", false),
     ])
-    func onlyObjectsOnOneLineAreLines(state: String, can: Bool) { #expect(ExportLine.canCarry(Array(state.utf8)) == can) }
+    func onlyObjectsOnOneLineAreLines(state: String, can: Bool) {
+        #expect(ExportLine.canCarry(Array(state.utf8)) == can)
+    }
 
     @Test func whatLinesCannotCarryIsNamedAndCounted() async throws {
         let store = FakeStore()

@@ -50,7 +50,9 @@ final class TemporaryDirectory {
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted()
@@ -68,5 +70,6 @@ final class TemporaryDirectory {
 
 /// A problem document as the server writes it.
 func problem(_ code: String, applied: String = "no", retry: String = "never") -> String {
-    #"{"type":"urn:keystead:error:\#(code)","title":"T","status":1,"detail":"D","applied":"\#(applied)","retry":"\#(retry)"}"#
+    #"{"type":"urn:keystead:error:\#(code)","title":"T","status":1,"detail":"D","#
+        + #""applied":"\#(applied)","retry":"\#(retry)"}"#
 }

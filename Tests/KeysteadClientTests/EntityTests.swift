@@ -59,7 +59,8 @@ import Testing
             let receipt = try await client.put(
                 alice, Array("{}".utf8), contentType: "application/json", ttlSeconds: 60,
                 options: WriteOptions(precondition: .matches(EntityTag(version: 7)), idempotencyKey: key))
-            #expect(receipt == WriteReceipt(etag: EntityTag(version: 8), position: ShardPosition(shard: 1, position: 8)))
+            #expect(
+                receipt == WriteReceipt(etag: EntityTag(version: 8), position: ShardPosition(shard: 1, position: 8)))
             let request = server.requests[0]
             #expect(request.method == "PUT")
             #expect(request.uri == "/v1/entities/user/alice?ttl=60")

@@ -23,10 +23,11 @@ import Testing
                 keys += page.items.map(\.key.description)
             }
             #expect(keys == ["user/a", "user/b", "user/z"])
-            #expect(server.requests.map(\.uri) == [
-                "/v1/entities/user?limit=2&prefix=%C3%BC", "/v1/entities/user?limit=2&prefix=%C3%BC&cursor=c%2B1",
-                "/v1/entities/user?limit=2&prefix=%C3%BC&cursor=c2",
-            ])
+            #expect(
+                server.requests.map(\.uri) == [
+                    "/v1/entities/user?limit=2&prefix=%C3%BC", "/v1/entities/user?limit=2&prefix=%C3%BC&cursor=c%2B1",
+                    "/v1/entities/user?limit=2&prefix=%C3%BC&cursor=c2",
+                ])
         }
     }
 
@@ -75,24 +76,26 @@ import Testing
 
     @Test func operationsAreLines() throws {
         let key = EntityKey(kind: "user", id: "a\"/é")
-        #expect(lines([
-            .get(key), .delete(key), .put(alice, json: "{\"a\":\n1}"),
-            BatchOperation(.put(state: [0xFF], contentType: nil, ttlSeconds: 9), alice, precondition: .absent),
-            BatchOperation(
-                .patch(.update("{\n\"do\":[]}")), alice, precondition: .matches(EntityTag(version: 3)),
-                idempotencyKey: try #require(IdempotencyKey("k"))),
-        ]) == [
-            #"{"op":"get","key":"user/a\"/é"}"# + "\n", #"{"op":"delete","key":"user/a\"/é"}"# + "\n",
-            #"{"op":"put","key":"user/alice","text":"{\"a\":\u000a1}","content-type":"application/json"}"# + "\n",
-            #"{"op":"put","key":"user/alice","base64":"/w==","content-type":"application/octet-stream","ttl":9,"#
-                + #""if-none-match":"*"}"# + "\n",
-            #"{"op":"patch","key":"user/alice","json":{ "do":[]},"patch":"update","if-match":"\"3\"","#
-                + #""idempotency-key":"k"}"# + "\n",
-        ])
+        #expect(
+            lines([
+                .get(key), .delete(key), .put(alice, json: "{\"a\":\n1}"),
+                BatchOperation(.put(state: [0xFF], contentType: nil, ttlSeconds: 9), alice, precondition: .absent),
+                BatchOperation(
+                    .patch(.update("{\n\"do\":[]}")), alice, precondition: .matches(EntityTag(version: 3)),
+                    idempotencyKey: try #require(IdempotencyKey("k"))),
+            ]) == [
+                #"{"op":"get","key":"user/a\"/é"}"# + "\n", #"{"op":"delete","key":"user/a\"/é"}"# + "\n",
+                #"{"op":"put","key":"user/alice","text":"{\"a\":\u000a1}","content-type":"application/json"}"# + "\n",
+                #"{"op":"put","key":"user/alice","base64":"/w==","content-type":"application/octet-stream","ttl":9,"#
+                    + #""if-none-match":"*"}"# + "\n",
+                #"{"op":"patch","key":"user/alice","json":{ "do":[]},"patch":"update","if-match":"\"3\"","#
+                    + #""idempotency-key":"k"}"# + "\n",
+            ])
     }
 
     @Test func eachOperationHasItsAnswer() async throws {
-        let body = #"{"status":204,"etag":"\"5\"","position":"1:5"}"# + "\n" + #"{"status":200,"etag":"\"5\"","text":"x"}"#
+        let body =
+            #"{"status":204,"etag":"\"5\"","position":"1:5"}"# + "\n" + #"{"status":200,"etag":"\"5\"","text":"x"}"#
             + "\n" + #"{"status":412,"etag":"\"5\"","error":\#(problem("precondition-failed"))}"# + "\n"
         try await withServer([.answer(200, [:], body)]) { client, server in
             let answers = try await client.batch([.delete(alice), .get(alice), .delete(alice)])
@@ -139,7 +142,11 @@ import Testing
                 for try await answer in client.batch(operations) {
                     #expect(answer.status == 204)
                     answered += 1
-                    if answered == 100 { input.finish() } else { input.yield(.delete(EntityKey(kind: "k", id: "\(answered)"))) }
+                    if answered == 100 {
+                        input.finish()
+                    } else {
+                        input.yield(.delete(EntityKey(kind: "k", id: "\(answered)")))
+                    }
                 }
                 #expect(answered == 100)
             }
@@ -147,7 +154,9 @@ import Testing
     }
 
     @Test func aStreamThatBreaksThrowsOnce() async throws {
-        let operations = AsyncStream<BatchOperation> { $0.yield(.delete(alice)); $0.finish() }
+        let operations = AsyncStream<BatchOperation> {
+            $0.yield(.delete(alice)); $0.finish()
+        }
         try await withServer([.cutOff(200, [:], #"{"status":204,"etag":"\"5\""}"# + "\n")]) { client, _ in
             var answers = client.batch(operations).makeAsyncIterator()
             let first = try await answers.next()

@@ -16,15 +16,18 @@ import Testing
             let error = await failure { () throws(KeysteadError) in
                 try await client.put(alice, [], options: WriteOptions(precondition: .absent))
             }
-            #expect(error == KeysteadError(
-                code: .preconditionFailed, status: 412, detail: "D", applied: .no, retry: .never,
-                currentETag: EntityTag(version: 9), retryAfter: .seconds(3),
-                position: ShardPosition(shard: 2, position: 11)))
+            #expect(
+                error
+                    == KeysteadError(
+                        code: .preconditionFailed, status: 412, detail: "D", applied: .no, retry: .never,
+                        currentETag: EntityTag(version: 9), retryAfter: .seconds(3),
+                        position: ShardPosition(shard: 2, position: 11)))
         }
     }
 
     @Test(arguments: [
-        (404, KeysteadError.Applied.no, KeysteadError.Retry.never), (502, .unknown, .withKey), (302, .unknown, .withKey),
+        (404, KeysteadError.Applied.no, KeysteadError.Retry.never), (502, .unknown, .withKey),
+        (302, .unknown, .withKey),
     ])
     func answersOfOthersProveNothing(
         status: Int, applied: KeysteadError.Applied, retry: KeysteadError.Retry
@@ -85,7 +88,8 @@ import Testing
     }
 
     @Test func aGuardedWriteIsSentAgainAndItsRefusalStaysUnknown() async throws {
-        try await withServer([.close, .answer(412, ["ETag": "\"9\""], problem("precondition-failed"))]) { client, server in
+        try await withServer([.close, .answer(412, ["ETag": "\"9\""], problem("precondition-failed"))]) {
+            client, server in
             let options = WriteOptions(precondition: .matches(EntityTag(version: 7)))
             let error = await failure { () throws(KeysteadError) in try await client.put(alice, [], options: options) }
             #expect(error?.code == .preconditionFailed)

@@ -3,9 +3,11 @@ import ScriptedServer
 
 let alice = EntityKey(kind: "user", id: "alice")
 
-/// A configuration whose waits do not slow a test down.
+/// A configuration whose waits do not slow a test down, and whose deadlines a loaded machine does not reach.
 var hasty: ClientConfiguration {
     var configuration = ClientConfiguration()
+    configuration.deadline = .seconds(120)
+    configuration.attemptDeadline = .seconds(60)
     configuration.retries.backoffMin = .milliseconds(1)
     configuration.retries.backoffMax = .milliseconds(2)
     return configuration
@@ -13,7 +15,8 @@ var hasty: ClientConfiguration {
 
 /// A problem document as the server writes it.
 func problem(_ code: String, applied: String = "no", retry: String = "never") -> String {
-    #"{"type":"urn:keystead:error:\#(code)","title":"T","status":1,"detail":"D","applied":"\#(applied)","retry":"\#(retry)"}"#
+    #"{"type":"urn:keystead:error:\#(code)","title":"T","status":1,"detail":"D","#
+        + #""applied":"\#(applied)","retry":"\#(retry)"}"#
 }
 
 /// What a call threw; `nil` where it did not.

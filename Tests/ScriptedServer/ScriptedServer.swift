@@ -144,13 +144,16 @@ private final class ScriptHandler: ChannelInboundHandler {
 
     private func react(_ context: ChannelHandlerContext, _ head: HTTPRequestHead) {
         let request = ScriptedServer.Request(
-            method: head.method.rawValue, uri: head.uri, headers: .init(headers: head.headers), body: String(buffer: body))
+            method: head.method.rawValue, uri: head.uri, headers: .init(headers: head.headers),
+            body: String(buffer: body))
         log.add(request)
         switch script(request) {
         case .answer(let status, let fields, let text):
             let isBodiless = status == 204 || status == 304
             writeHead(context, status, fields, length: isBodiless ? nil : text.utf8.count)
-            if !text.isEmpty { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil) }
+            if !text.isEmpty {
+                context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
+            }
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         case .close:
             context.close(promise: nil)

@@ -42,7 +42,8 @@ struct ShardList: AsyncParsableCommand {
 struct RingPicture: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ring", abstract: "Show which node owns which arcs of the ring.",
-        discussion: "One row for each run of neighbouring shards with one owner: its arc of the hash ring, and its share.")
+        discussion:
+            "One row for each run of neighbouring shards with one owner: its arc of the hash ring, and its share.")
 
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: Connection

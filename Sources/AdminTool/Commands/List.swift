@@ -58,7 +58,9 @@ struct List: AsyncParsableCommand {
     }
 
     private func row(_ item: ListedEntity) -> [String] {
-        var cells = [item.key.description, item.etag.description, String(item.byteCount), item.contentType, item.updated]
+        var cells = [
+            item.key.description, item.etag.description, String(item.byteCount), item.contentType, item.updated,
+        ]
         if values {
             let state = item.state ?? []
             cells.append(isUTF8(state[...]) ? String(decoding: state, as: UTF8.self) : "(\(state.count) bytes, binary)")

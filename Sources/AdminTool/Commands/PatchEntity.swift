@@ -40,7 +40,8 @@ struct PatchEntity: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        let document = text == "-"
+        let document =
+            text == "-"
             ? try await InputFile.contents(of: "-", bytesMax: documentBytesMax) : Array(text.utf8)
         try await connection.withClient { client in
             let receipt = try await client.patch(key.key, Patch(type.kind, document), options: write.options())

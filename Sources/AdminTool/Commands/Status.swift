@@ -5,8 +5,8 @@ struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say whether the cluster is well, and why not.",
         discussion: """
-            The first line is HEALTHY, DEGRADED (entities are served, but not all, or something is wrong) or UNAVAILABLE \
-            (none is served), with the reasons.
+            The first line is HEALTHY, DEGRADED (entities are served, but not all, or something is wrong) or \
+            UNAVAILABLE (none is served), with the reasons.
             """)
 
     @Flag(name: .long, help: "End with 6 unless it is HEALTHY.")

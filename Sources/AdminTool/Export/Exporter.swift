@@ -67,7 +67,7 @@ struct Exporter {
         if let state = item.state, state.count == item.byteCount { return state }
         do throws(KeysteadError) {
             return try await client.get(item.key).state
-        } catch where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
     }

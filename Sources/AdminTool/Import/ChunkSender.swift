@@ -18,9 +18,9 @@ final class ServerContact: Sendable {
 
 /// Sends one chunk until each of its lines has been written or refused.
 ///
-/// Every line carries an idempotency key made of the import's run and the line's number. So a line whose answer was lost
-/// can be sent again, now or by a resumed import: if it took effect it changes nothing a second time, not even where
-/// somebody has written the entity since.
+/// Every line carries an idempotency key made of the import's run and the line's number. So a line whose answer was
+/// lost can be sent again, now or by a resumed import: if it took effect it changes nothing a second time, not even
+/// where somebody has written the entity since.
 struct ChunkSender: Sendable {
     let client: Keystead
     let kind: String

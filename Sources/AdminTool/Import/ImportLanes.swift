@@ -8,8 +8,8 @@ struct InputMark: Equatable, Sendable {
 
 /// Sorts lines into lanes, and knows how far every line has been confirmed. Pure.
 ///
-/// Each lane has at most one chunk under way, and an id always goes to the same lane: so lines of one entity are written
-/// in the order of the file although several connections carry the load, and the last of them wins.
+/// Each lane has at most one chunk under way, and an id always goes to the same lane: so lines of one entity are
+/// written in the order of the file although several connections carry the load, and the last of them wins.
 struct ImportLanes {
     struct Line: Equatable, Sendable {
         /// Counted from 1.

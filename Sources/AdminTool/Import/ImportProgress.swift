@@ -77,7 +77,8 @@ struct ImportProgress: Equatable, Sendable {
     func check(_ file: InputFile, input: String, kind: String, idField: String) throws {
         guard self.kind == kind, self.idField == idField else {
             throw CommandFailure(
-                .refused, "the earlier import was of kind '\(self.kind)' by '\(self.idField)'; resume it as that, or "
+                .refused,
+                "the earlier import was of kind '\(self.kind)' by '\(self.idField)'; resume it as that, or "
                     + "import without --resume")
         }
         guard prefixHash == (try Self.hash(of: file, before: mark.offset)) else {
