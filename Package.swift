@@ -96,6 +96,9 @@ let package = Package(
 
         // Benchmarks.
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
+        tool("load", ["LoadGenerator", arguments], path: "Bench/load"),
+        tool("bare-http", [nioCore, nioPosix, nioHTTP1, arguments], path: "Bench/bare-http"),
+        tool("raw-fdatasync", ["CPosixShims", histogram, arguments], path: "Bench/raw-fdatasync"),
 
         tests("PrimitivesTests", ["Primitives"]),
     ]
