@@ -101,5 +101,6 @@ let package = Package(
         tool("raw-fdatasync", ["CPosixShims", histogram, arguments], path: "Bench/raw-fdatasync"),
 
         tests("PrimitivesTests", ["Primitives"]),
+        tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
     ]
 )
