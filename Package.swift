@@ -91,7 +91,7 @@ let package = Package(
 
         // Floor 6: executables.
         tool("keystead", ["NodeRuntime", "LogFormat", "LogCore", "LogFiles", "Primitives", arguments]),
-        floor("AdminTool", ["KeysteadClient", "Primitives", nioCore, nioPosix, arguments]),
+        floor("AdminTool", ["KeysteadClient", "LoadGenerator", "Primitives", nioPosix, arguments]),
         tool("keysteadctl", ["AdminTool", arguments]),
 
         // The harness: floors 1 to 3 only.
@@ -100,6 +100,9 @@ let package = Package(
 
         // Benchmarks.
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
+        tool("load", ["LoadGenerator", arguments], path: "Bench/load"),
+        tool("bare-http", [nioCore, nioPosix, nioHTTP1, arguments], path: "Bench/bare-http"),
+        tool("raw-fdatasync", ["CPosixShims", histogram, arguments], path: "Bench/raw-fdatasync"),
 
         tests("PrimitivesTests", ["Primitives"]),
         floor("ScriptedServer", [nioCore, nioPosix, nioHTTP1], path: "Tests/ScriptedServer"),
@@ -109,5 +112,6 @@ let package = Package(
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
+        tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
     ]
 )
