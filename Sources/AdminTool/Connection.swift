@@ -37,11 +37,17 @@ struct Connection: ParsableArguments {
         _ configuration: ClientConfiguration = ClientConfiguration(),
         _ body: (Keystead) async throws -> Void
     ) async throws {
-        let environment = Console.current.environment
-        let endpoints = try resolve(endpoint, environment["KEYSTEAD_ENDPOINT"], "http://127.0.0.1:7070")
-        let admins = try resolve(admin, environment["KEYSTEAD_ADMIN"], "http://127.0.0.1:7071")
+        let endpoints = try endpoints()
+        let admins = try resolve(admin, Console.current.environment["KEYSTEAD_ADMIN"], "http://127.0.0.1:7071")
         try await Keystead.withClient(
             endpoints: endpoints, adminEndpoints: admins, configuration: configuration, body)
+    }
+
+    /// The parts of the endpoint that stands first.
+    func firstEndpoint() throws -> EndpointParts { EndpointParts(try endpoints()[0]) }
+
+    private func endpoints() throws -> [String] {
+        try resolve(endpoint, Console.current.environment["KEYSTEAD_ENDPOINT"], "http://127.0.0.1:7070")
     }
 
     private func resolve(_ flags: [String], _ variable: String?, _ fallback: String) throws -> [String] {
@@ -56,6 +62,24 @@ struct Connection: ParsableArguments {
         guard let authority, let first = authority.first, first != "/", first != ":" else {
             throw ValidationError("'\(url)', from \(place), is no URL like http://HOST:PORT")
         }
+    }
+}
+
+/// Scheme, host and port of a URL that has been checked: `http://HOST:PORT`, the host perhaps in brackets (IPv6).
+struct EndpointParts: Equatable {
+    let scheme: String
+    let host: String?
+    let port: Int?
+
+    init(_ url: String) {
+        let halves = url.split(separator: "://", maxSplits: 1)
+        scheme = String(halves[0])
+        let authority = (halves.count > 1 ? halves[1] : "").prefix { $0 != "/" }
+        let end = authority.lastIndex(of: "]") ?? authority.startIndex
+        let colon = authority[end...].lastIndex(of: ":") ?? authority.endIndex
+        let name = authority[..<colon].filter { $0 != "[" && $0 != "]" }
+        host = name.isEmpty ? nil : String(name)
+        port = colon < authority.endIndex ? Int(authority[authority.index(after: colon)...]) : nil
     }
 }
 

@@ -68,6 +68,6 @@ struct KeysteadCtl: AsyncParsableCommand {
             """,
         subcommands: [
             Put.self, Get.self, Delete.self, PatchEntity.self, List.self, Import.self, Export.self, Where.self,
-            Status.self, RingPicture.self, NodeCommands.self, ShardCommands.self, Explain.self,
+            Status.self, RingPicture.self, Bench.self, NodeCommands.self, ShardCommands.self, Explain.self,
         ])
 }

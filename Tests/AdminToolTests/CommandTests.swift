@@ -1,7 +1,8 @@
-import AdminTool
 import KeysteadClient
 import ScriptedServer
 import Testing
+
+@testable import AdminTool
 
 @Suite struct CommandTests {
     /// Runs the command against a server that always reacts so; the requests it saw.
@@ -175,6 +176,26 @@ import Testing
             #expect(lines.allSatisfy { JSONText(Array($0.utf8)) != nil })
             #expect(server.requests.last?.uri.contains("limit=200&values=true") == true)
         }
+    }
+
+    @Test(arguments: [
+        ("http://h:1", "h", 1), ("http://[::1]:7070/", "::1", 7070), ("http://[::1]", "::1", nil), ("http://h", "h", nil),
+    ])
+    func endpointsHaveParts(url: String, host: String, port: Int?) {
+        let parts = EndpointParts(url)
+        #expect(parts.scheme == "http")
+        #expect(parts.host == host)
+        #expect(parts.port == port)
+    }
+
+    @Test func benchRefusesWhatCannotBeRun() async throws {
+        #expect(await run("bench", "--operations", "1", "--duration", "1").status == .usage)
+        #expect(await run("bench", "--workload", "z").status == .usage)
+        let zero = await run("bench", "--connections", "0")
+        #expect(zero.status == .usage)
+        #expect(zero.errors.contains("--connections must be 1...10000"))
+        let dead = try await ScriptedServer.deadURL()
+        #expect(await run("bench", "--duration", "1", "--endpoint", dead).status == .unreachable)
     }
 
     @Test func whereSaysShardAndNode() async throws {

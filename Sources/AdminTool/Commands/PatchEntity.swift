@@ -1,23 +1,6 @@
 import ArgumentParser
 import KeysteadClient
 
-/// `--type`: a kind of patch document, by its name in batch lines.
-struct PatchType: ExpressibleByArgument {
-    let kind: Patch.Kind
-
-    init?(argument: String) {
-        guard let kind = Patch.Kind(rawValue: argument) else { return nil }
-        self.kind = kind
-    }
-
-    static var allValueStrings: [String] { Patch.Kind.allCases.map(\.rawValue) }
-    var defaultValueDescription: String { kind.rawValue }
-
-    static let merge = PatchType(kind: .merge)
-
-    private init(kind: Patch.Kind) { self.kind = kind }
-}
-
 struct PatchEntity: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "patch", abstract: "Change the JSON state of an entity atomically; print its new tag.",
@@ -33,7 +16,7 @@ struct PatchEntity: AsyncParsableCommand {
     var text: String
 
     @Option(name: .long, help: "The kind of document.")
-    var type = PatchType.merge
+    var type = Choice(Patch.Kind.merge)
 
     @OptionGroup var write: WriteArguments
     @OptionGroup var output: OutputOptions
@@ -44,7 +27,7 @@ struct PatchEntity: AsyncParsableCommand {
             text == "-"
             ? try await InputFile.contents(of: "-", bytesMax: documentBytesMax) : Array(text.utf8)
         try await connection.withClient { client in
-            let receipt = try await client.patch(key.key, Patch(type.kind, document), options: write.options())
+            let receipt = try await client.patch(key.key, Patch(type.value, document), options: write.options())
             try show(receipt, of: key.key, as: output.output)
         }
     }
