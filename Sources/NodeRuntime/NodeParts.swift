@@ -146,14 +146,14 @@ final class NodeParts: Sendable {
         _ group: MultiThreadedEventLoopGroup, _ router: DurableRouter, _ logger: Logger
     ) throws -> Recovery {
         let replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
-        var settings = LogConfiguration()
-        settings.lanes = Array(group.makeIterator()).count
+        var options = LogOptions()
+        options.unsafeSyncDisabledForBenchmark = configuration.unsafeNoSync
         let log: NodeLog
         let report: RecoveryReport
         do {
             (log, report) = try NodeLog.open(
-                directory: path, identity: membership.logIdentity, applied: opened.applied, configuration: settings,
-                syncDisabledForMeasuring: configuration.unsafeNoSync,
+                directory: path, identity: membership.logIdentity, applied: opened.applied,
+                lanes: Array(group.makeIterator()).count, options: options,
                 replay: { try replayer.replay($0) },
                 onDurable: { lane, marks in router.route(lane, marks) })
             try replayer.finish()
