@@ -99,6 +99,7 @@ let package = Package(
 
         tests("PrimitivesTests", ["Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
+        tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
     ]
 )
