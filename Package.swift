@@ -111,6 +111,7 @@ let package = Package(
         tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
+        tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
         tests("LogFormatTests", ["LogFormat", "Primitives"]),
         tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
