@@ -100,7 +100,9 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
-        tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
+        tests(
+            "HTTPFrontTests",
+            ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
     ]
 )
