@@ -101,7 +101,7 @@ let package = Package(
 
         tests("PrimitivesTests", ["Primitives"]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
-        tests("LogFormatTests", ["LogFormat", "Primitives"]),
+        tests("LogFormatTests", ["LogFormat", "Primitives"], resources: [.copy("Fixtures")]),
         tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
         tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
     ]
