@@ -116,6 +116,7 @@ let package = Package(
         tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
         tests("LogFormatTests", ["LogFormat", "Primitives"]),
+        tests("LogFormatTests", ["LogFormat", "Primitives"], resources: [.copy("Fixtures")]),
         tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
         tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
         tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
