@@ -85,7 +85,8 @@ let package = Package(
             "NodeRuntime",
             [
                 "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "LogFiles", "RocksStore",
-                "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle, signals, yams,
+                "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle,
+                signals, yams,
             ]),
         floor("KeysteadClient", ["Primitives", httpClient, nioCore, nioPosix, nioHTTP1]),
 

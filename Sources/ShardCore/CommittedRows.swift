@@ -16,7 +16,8 @@ public enum RowLookup: Sendable {
     case failed(String)
 }
 
-/// Rows that one entity's queue waits for, to be read off the loop and given back by ``ShardMachine/fetched(_:record:idempotencyRow:now:rows:)``.
+/// Rows that one entity's queue waits for, to be read off the loop and given back by
+/// ``ShardMachine/fetched(_:record:idempotencyRow:now:rows:)``.
 public struct Fetch: Sendable {
     public let key: EntityKey
     /// The entity's row.

@@ -51,7 +51,9 @@ extension ShardMachine {
     /// Why nothing more is admitted, or `nil`. The age limit looks at the oldest operation that waits for the log.
     private func fullness(adding item: Item) -> Problem? {
         if queuedItems >= settings.queueItemsMax {
-            return Problem(.overloaded, "shard \(shard) has \(queuedItems) operations queued, the most it takes; try again shortly")
+            return Problem(
+                .overloaded, "shard \(shard) has \(queuedItems) operations queued, the most it takes; try again shortly"
+            )
         }
         if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 {
             return Problem(.overloaded, "shard \(shard) has \(queuedBytes) bytes queued; try again shortly")
@@ -59,7 +61,8 @@ extension ShardMachine {
         if let oldest = gated.first?.item.arrival {
             let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
             if age > settings.queueAgeMillisecondsMax {
-                return Problem(.overloaded, "the oldest write of shard \(shard) has waited \(age) ms; try again shortly")
+                return Problem(
+                    .overloaded, "the oldest write of shard \(shard) has waited \(age) ms; try again shortly")
             }
         }
         return nil
