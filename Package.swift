@@ -116,7 +116,6 @@ let package = Package(
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
-        tests("LogFormatTests", ["LogFormat", "Primitives"]),
         tests("LogFormatTests", ["LogFormat", "Primitives"], resources: [.copy("Fixtures")]),
         tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
         tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
