@@ -109,9 +109,16 @@ let package = Package(
         tests("KeysteadClientTests", ["KeysteadClient", "ScriptedServer", "Primitives"]),
         tests("AdminToolTests", ["AdminTool", "KeysteadClient", "ScriptedServer", "Primitives"]),
         tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
+        tests(
+            "HTTPFrontTests",
+            ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
+        tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
+        tests("LogFormatTests", ["LogFormat", "Primitives"]),
+        tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
+        tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
         tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
     ]
 )
