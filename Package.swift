@@ -108,7 +108,6 @@ let package = Package(
         floor("ScriptedServer", [nioCore, nioPosix, nioHTTP1], path: "Tests/ScriptedServer"),
         tests("KeysteadClientTests", ["KeysteadClient", "ScriptedServer", "Primitives"]),
         tests("AdminToolTests", ["AdminTool", "KeysteadClient", "ScriptedServer", "Primitives"]),
-        tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
         tests(
             "HTTPFrontTests",
             ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
