@@ -170,17 +170,10 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     // MARK: Ending
 
     /// Answers the lines that have waited too long.
-<<<<<<< HEAD
-    func expireLines(startedBefore limit: NIODeadline) {
-        for slot in firstSlot..<(firstSlot + UInt64(slots.count)) where slot >= firstSlot {
-            let waiting = slots[offset: Int(slot - firstSlot)]
-            guard waiting.startedAt <= limit else { return }
-=======
     func expireLines(_ now: NIODeadline) {
         for slot in firstSlot..<(firstSlot + UInt64(slots.count)) where slot >= firstSlot {
             let waiting = slots[offset: Int(slot - firstSlot)]
             guard waiting.startedAt + .seconds(Int64(Limits.requestSecondsMax)) <= now else { return }
->>>>>>> http
             guard waiting.answer == nil else { continue }
             loop.counters.count(.request)
             let position = waiting.key.flatMap { backend.currentPosition(of: $0) }

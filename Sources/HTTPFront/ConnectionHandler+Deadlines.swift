@@ -46,11 +46,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
         }
         if isPast(clocks.lingerDeadline) { return context.close(promise: nil) }
         checkRequests()
-<<<<<<< HEAD
-        batch?.exchange.expireLines(startedBefore: now - .seconds(Int64(Limits.requestSecondsMax)))
-=======
         batch?.exchange.expireLines(now)
->>>>>>> http
         guard case .serving = phase else { return }
         if isPast(clocks.headDeadline) {
             loop.counters.count(.header)

@@ -147,15 +147,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     /// Brings everything to rest after something happened: decodes what waited for room, writes what is ready, closes when
     /// all is done, and reads on.
     func settle() {
-<<<<<<< HEAD
-        advanceBatch()
-        decodeRequests()
-        advanceBatch()
-        flush()
-        closeIfDone()
-=======
         work(flushes: true)
->>>>>>> http
         if readIsWanted, mayRead, let context {
             readIsWanted = false
             context.read()
