@@ -31,9 +31,11 @@ let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio
 let nioConcurrency: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
 let package = Package(
@@ -46,6 +48,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.30.0"),
@@ -69,11 +72,11 @@ let package = Package(
 
         // Floor 3: the sans-IO machines.
         floor("LogCore", ["Primitives", "LogFormat"]),
-        floor("ShardCore", ["Primitives", "Entities"]),
+        floor("ShardCore", ["Primitives", "Entities", deque]),
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
-        floor("RocksStore", ["Primitives", "CRocksDB", "CPosixShims"]),
+        floor("RocksStore", ["Primitives", "CRocksDB"]),
         floor("ClusterMetadata", ["Primitives", "HashRing", "CPosixShims"]),
         floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
 
@@ -82,13 +85,14 @@ let package = Package(
             "NodeRuntime",
             [
                 "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "LogFiles", "RocksStore",
-                "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle, yams,
+                "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle, signals, yams,
             ]),
-        floor("KeysteadClient", ["Primitives", httpClient, nioCore]),
+        floor("KeysteadClient", ["Primitives", httpClient, nioCore, nioPosix, nioHTTP1]),
 
         // Floor 6: executables.
         tool("keystead", ["NodeRuntime", "LogFormat", "LogCore", "LogFiles", "Primitives", arguments]),
-        tool("keysteadctl", ["KeysteadClient", "LoadGenerator", "Primitives", arguments]),
+        floor("AdminTool", ["KeysteadClient", "LoadGenerator", "Primitives", nioPosix, arguments]),
+        tool("keysteadctl", ["AdminTool", arguments]),
 
         // The harness: floors 1 to 3 only.
         floor("Simulator", ["Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore"]),
@@ -101,6 +105,19 @@ let package = Package(
         tool("raw-fdatasync", ["CPosixShims", histogram, arguments], path: "Bench/raw-fdatasync"),
 
         tests("PrimitivesTests", ["Primitives"]),
+        floor("ScriptedServer", [nioCore, nioPosix, nioHTTP1], path: "Tests/ScriptedServer"),
+        tests("KeysteadClientTests", ["KeysteadClient", "ScriptedServer", "Primitives"]),
+        tests("AdminToolTests", ["AdminTool", "KeysteadClient", "ScriptedServer", "Primitives"]),
+        tests(
+            "HTTPFrontTests",
+            ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
+        tests("EntitiesTests", ["Entities", "Primitives"]),
+        tests("RocksStoreTests", ["RocksStore", "Primitives"]),
+        tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
+        tests("HashRingTests", ["HashRing", "Primitives"]),
+        tests("LogFormatTests", ["LogFormat", "Primitives"]),
+        tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
+        tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
         tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
     ]
 )

@@ -1,11 +1,11 @@
-public import Primitives
+import Primitives
 
 /// The rows that one shard keeps, as keys of its ordered store.
 ///
 /// | family | key after the family byte | value |
 /// | --- | --- | --- |
 /// | `E` | ring hash (8, big-endian), `kind/id` | ``StoredRecord`` |
-/// | `I` | ring hash (8, big-endian), length of `kind/id` (2, big-endian), `kind/id`, idempotency key | ``IdempotencyRow`` |
+/// | `I` | ring hash (8, big-endian), length k of `kind/id` (2, big-endian), `kind/id`, its key | ``IdempotencyRow`` |
 /// | `M` | name | the shard's own state (applied mark) |
 ///
 /// The hash comes first, so a scan runs in ring order and an arc splits into two ranges.
@@ -23,6 +23,10 @@ public enum StoreRows {
     }
 
     public static func idempotency(_ key: EntityKey, _ idempotencyKey: [UInt8]) -> [UInt8] {
+        idempotency(key, idempotencyKey[...])
+    }
+
+    static func idempotency(_ key: EntityKey, _ idempotencyKey: ArraySlice<UInt8>) -> [UInt8] {
         var writer = ByteWriter(reserving: 11 + key.bytes.count + idempotencyKey.count)
         writer.write(idempotencyFamily)
         writer.writeBigEndian(key.ringHash)

@@ -1,6 +1,6 @@
 public import Entities
 public import NIOCore
-public import Primitives
+internal import Primitives
 
 /// What the HTTP front asks of the node: the port between floors 4 and 5. The front parses, limits and answers; the
 /// backend knows where entities live.
@@ -21,110 +21,6 @@ public protocol EntityBackend: AnyObject, Sendable {
     /// a body too large, …): a position at which nothing of this request had happened. `nil` where this node cannot
     /// know it.
     func currentPosition(of key: EntityKey) -> ShardPosition?
-}
-
-/// `Keystead-Position: SHARD:POSITION`.
-public struct ShardPosition: Sendable, Equatable {
-    public let shard: ShardID
-    public let position: Position
-
-    public init(shard: ShardID, position: Position) {
-        self.shard = shard
-        self.position = position
-    }
-}
-
-public struct ReadRequest: Sendable {
-    public enum Kind: Sendable {
-        /// GET and HEAD of an entity.
-        case entity(Preconditions)
-        /// `GET /v1/outcomes/…` with this Idempotency-Key.
-        case outcome(idempotencyKey: [UInt8])
-    }
-
-    public let key: EntityKey
-    public let kind: Kind
-    /// A `get` line of a batch: answered in the entity's queue, after the writes of lines before it. Other reads are
-    /// answered from committed state beside the queue.
-    public let inQueueOrder: Bool
-
-    public init(key: EntityKey, kind: Kind, inQueueOrder: Bool) {
-        self.key = key
-        self.kind = kind
-        self.inQueueOrder = inQueueOrder
-    }
-}
-
-public struct ListRequest: Sendable {
-    /// Every key of the answer starts with these bytes: `kind/` and the prefix asked for.
-    public let keyPrefix: [UInt8]
-    /// 1 to `Limits.listItemsMax`.
-    public let itemsMax: Int
-    /// Where the page before ended: only entities after it in ring order are listed.
-    public let after: ListCursor?
-    public let withValues: Bool
-
-    public init(keyPrefix: [UInt8], itemsMax: Int, after: ListCursor?, withValues: Bool) {
-        self.keyPrefix = keyPrefix
-        self.itemsMax = itemsMax
-        self.after = after
-        self.withValues = withValues
-    }
-}
-
-/// A place between two entities in ring order (hash, then key bytes). It names no shard and no node, so it survives
-/// restarts, moves and splits.
-public struct ListCursor: Sendable, Equatable {
-    public let ringHash: UInt64
-    /// The last key listed, or empty: everything of that hash is still to come.
-    public let keyBytes: [UInt8]
-
-    public init(ringHash: UInt64, keyBytes: [UInt8]) {
-        self.ringHash = ringHash
-        self.keyBytes = keyBytes
-    }
-}
-
-public struct ListPage: Sendable {
-    public struct Item: Sendable {
-        public let keyBytes: [UInt8]
-        public let record: StoredRecord
-
-        public init(keyBytes: [UInt8], record: StoredRecord) {
-            self.keyBytes = keyBytes
-            self.record = record
-        }
-    }
-
-    public var items: [Item]
-    /// `nil` at the end of the scan.
-    public var next: ListCursor?
-    /// Shards of the cluster, and those that could not answer, ascending.
-    public var shardCount: Int
-    public var missing: [ShardID]
-
-    public init(items: [Item], next: ListCursor?, shardCount: Int, missing: [ShardID]) {
-        self.items = items
-        self.next = next
-        self.shardCount = shardCount
-        self.missing = missing
-    }
-}
-
-/// The outcome of one call.
-public enum Answer: Sendable {
-    /// 200 to a read.
-    case found(StoredRecord, ShardPosition)
-    /// 304.
-    case notModified(StoredRecord, ShardPosition)
-    /// 204 or 200 to a write that took effect, now (`replayed` false) or when its Idempotency-Key first came. `version`
-    /// is the write's own position. `representation` only where it was asked for and the write is no replay.
-    case written(status: UInt16, version: Position, ShardPosition, representation: StoredRecord?, replayed: Bool)
-    /// 200 to `GET /v1/outcomes/…`.
-    case outcome(status: UInt16, version: Position, ShardPosition)
-    case page(ListPage)
-    /// Refused. `currentVersion` goes into `ETag` of a 412; `position` is absent only where no shard was reached.
-    case refused(Problem, currentVersion: Position?, ShardPosition?)
 }
 
 /// Where an answer goes: one request slot of one connection.

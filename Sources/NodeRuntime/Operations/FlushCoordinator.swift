@@ -1,0 +1,62 @@
+import LogFiles
+import LogFormat
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import Primitives
+import RocksStore
+
+/// Stands between the log and the stores: what a flush makes durable lets the log recycle segments, and what pins the
+/// log makes a store flush (DESIGN §6, §7).
+final class FlushCoordinator: Sendable {
+    private static let period = TimeAmount.milliseconds(50)
+
+    private let table: ShardTable
+    private let log: NodeLog
+    private let scheduler: FlushScheduler
+    private let flushes: NIOLockedValueBox<Int>
+
+    /// - Parameter storeFailed: a store cannot make anything durable any more (rule W9).
+    init(
+        table: ShardTable, resources: StoreResources, log: NodeLog,
+        storeFailed: @escaping @Sendable (ShardID, String) -> Void
+    ) {
+        self.table = table
+        self.log = log
+        let flushes = NIOLockedValueBox(0)
+        self.flushes = flushes
+        scheduler = FlushScheduler(resources: resources) { shard, outcome in
+            switch outcome {
+            case .success(let mark):
+                flushes.withLockedValue { $0 += 1 }
+                log.flushed([DurableMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn)])
+            case .failure(let error):
+                storeFailed(shard, "\(error)")
+            }
+        }
+        for host in table.hosts { scheduler.add(host.store, for: host.shard) }
+    }
+
+    var flushCount: Int { flushes.withLockedValue { $0 } }
+
+    /// Bytes that only the log makes durable, over all shards.
+    var unflushedBytes: Int { table.hosts.reduce(0) { $0 + $1.store.unflushedBytes } }
+
+    func start(on loop: any EventLoop) -> RepeatedTask {
+        loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in self.flushWhatPinsTheLog() }
+    }
+
+    private func flushWhatPinsTheLog() {
+        let pins = log.shardsPinningLog().compactMap { shard -> LSN? in
+            guard case .served(let host) = table[shard] else { return nil }
+            return host.store.pinnedLSN
+        }
+        if let newest = pins.max() { scheduler.recycle(below: newest.next) }
+    }
+
+    /// Waits until every store has everything on disk, and ends the threads. Blocks.
+    func drainAndStop() {
+        scheduler.drain()
+        scheduler.stop()
+    }
+}

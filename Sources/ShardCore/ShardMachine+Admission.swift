@@ -1,0 +1,108 @@
+import DequeModule
+public import Entities
+public import Primitives
+
+extension ShardMachine {
+    /// Admits and evaluates one write, or refuses it by name while the queue is full (G9).
+    ///
+    /// - Parameters:
+    ///   - ticket: comes back with the answer.
+    ///   - now: becomes `updatedAt` and decides expiry.
+    ///   - arrival: when the request came, for the queue's age limit.
+    ///   - rows: the committed rows, asked only for what the operation depends on.
+    public mutating func write(
+        _ operation: WriteOperation, ticket: Ticket, now: Timestamp, arrival: MonotonicTime,
+        rows: some CommittedRows
+    ) {
+        let item = Item(work: .write(operation), ticket: ticket, arrival: arrival, bytes: operation.byteCount)
+        admit(item, now: now, rows: rows)
+    }
+
+    /// Admits a read that must see the writes queued before it. Other reads go beside the queue, to committed state.
+    public mutating func read(
+        _ request: ReadRequest, ticket: Ticket, now: Timestamp, arrival: MonotonicTime, rows: some CommittedRows
+    ) {
+        let item = Item(
+            work: .read(request), ticket: ticket, arrival: arrival, bytes: request.key.bytes.count)
+        admit(item, now: now, rows: rows)
+    }
+
+    private mutating func admit(_ item: Item, now: Timestamp, rows: some CommittedRows) {
+        if let problem = fullness(adding: item) {
+            ready.append((item.ticket, .refused(problem, currentVersion: nil, place(applied))))
+            return
+        }
+        queuedItems += 1
+        queuedBytes += item.bytes
+        enqueue(item, now: now, rows: rows)
+    }
+
+    /// Runs an admitted operation, behind those of its entity that wait for a fetch.
+    mutating func enqueue(_ item: Item, now: Timestamp, rows: some CommittedRows) {
+        if let lane = lanes[item.key], !lane.parked.isEmpty, !mutants.has(.parkedOrderLost) {
+            lanes[item.key]!.parked.append(item)
+            return
+        }
+        if !run(item, fetched: nil, now: now, rows: rows) {
+            lanes[item.key, default: Lane()].parked.append(item)
+        }
+    }
+
+    /// Why nothing more is admitted, or `nil`. The age limit looks at the oldest operation that waits for the log.
+    private func fullness(adding item: Item) -> Problem? {
+        if queuedItems >= settings.queueItemsMax {
+            return Problem(.overloaded, "shard \(shard) has \(queuedItems) operations queued, the most it takes; try again shortly")
+        }
+        if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 {
+            return Problem(.overloaded, "shard \(shard) has \(queuedBytes) bytes queued; try again shortly")
+        }
+        if let oldest = gated.first?.item.arrival {
+            let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
+            if age > settings.queueAgeMillisecondsMax {
+                return Problem(.overloaded, "the oldest write of shard \(shard) has waited \(age) ms; try again shortly")
+            }
+        }
+        return nil
+    }
+
+    /// Rows that a fetch was for. `nil` bytes mean that the row is absent; a row that was not asked for is ignored.
+    public mutating func fetched(
+        _ fetch: Fetch, record: [UInt8]?, idempotencyRow: [UInt8]?, now: Timestamp, rows: some CommittedRows
+    ) {
+        guard let item = lanes[fetch.key]?.parked.popFirst() else {
+            preconditionFailure("a fetch of shard \(shard) came back for an entity that waits for none")
+        }
+        let resolved = FetchedRows(
+            record: fetch.recordRow == nil ? nil : .some(record),
+            idempotencyRow: fetch.idempotencyRow == nil ? nil : .some(idempotencyRow))
+        guard run(item, fetched: resolved, now: now, rows: rows) else {
+            // A refused group took the overlay away that the operation had relied on: it asks for that row, too.
+            lanes[fetch.key]?.parked.prepend(item)
+            return
+        }
+        runParked(fetch.key, now: now, rows: rows)
+    }
+
+    /// The rows could not be read: the operation at the head is refused, and the next one tries for itself.
+    public mutating func fetchFailed(_ fetch: Fetch, reason: String, now: Timestamp, rows: some CommittedRows) {
+        guard let item = lanes[fetch.key]?.parked.popFirst() else {
+            preconditionFailure("a fetch of shard \(shard) came back for an entity that waits for none")
+        }
+        refuseUnreadable(item, reason: reason)
+        runParked(fetch.key, now: now, rows: rows)
+    }
+
+    private mutating func runParked(_ key: EntityKey, now: Timestamp, rows: some CommittedRows) {
+        while let item = lanes[key]?.parked.first {
+            guard run(item, fetched: nil, now: now, rows: rows) else { return }
+            lanes[key]?.parked.removeFirst()
+        }
+        if lanes[key]?.isIdle == true { lanes[key] = nil }
+    }
+}
+
+/// What a fetch brought. The outer `nil`: not asked for; the inner: absent.
+struct FetchedRows {
+    let record: [UInt8]??
+    let idempotencyRow: [UInt8]??
+}

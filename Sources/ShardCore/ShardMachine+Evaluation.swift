@@ -1,0 +1,197 @@
+import Entities
+import Primitives
+
+extension ShardMachine {
+    /// Evaluates one operation. False: it needs rows that only the disk knows; a fetch for them is queued and nothing
+    /// else has changed.
+    mutating func run(_ item: Item, fetched: FetchedRows?, now: Timestamp, rows: some CommittedRows) -> Bool {
+        switch item.work {
+        case .write(let operation): runWrite(operation, item, fetched: fetched, now: now, rows: rows)
+        case .read(let request): runRead(request, item, fetched: fetched, now: now, rows: rows)
+        }
+    }
+
+    /// DESIGN §4: idempotency row, then precondition, then operation, then new record.
+    private mutating func runWrite(
+        _ operation: WriteOperation, _ item: Item, fetched: FetchedRows?, now: Timestamp, rows: some CommittedRows
+    ) -> Bool {
+        if operation.isBlind {
+            append(operation, item, current: nil, now: now)
+            return true
+        }
+        let row = idempotencyRow(of: operation, fetched: fetched, rows: rows)
+        let record = currentRecord(of: operation.key, fetched: fetched, rows: rows)
+        switch (row, record) {
+        case (.failed(let reason), _), (_, .failed(let reason)):
+            refuseUnreadable(item, reason: reason)
+        case (.notCached, _), (_, .notCached):
+            let needsRecord = if case .notCached = record { true } else { false }
+            let needsRow = if case .notCached = row { true } else { false }
+            fetches.append(
+                Fetch(
+                    key: operation.key,
+                    recordRow: needsRecord ? StoreRows.entity(operation.key) : nil,
+                    idempotencyRow: needsRow
+                        ? operation.idempotencyKey.map { StoreRows.idempotency(operation.key, $0) } : nil))
+            return false
+        case (.known(let row), .known(let current)):
+            decide(operation, item, row: row, current: current, now: now)
+        }
+        return true
+    }
+
+    private mutating func decide(
+        _ operation: WriteOperation, _ item: Item, row: IdempotencyRow?, current: StoredRecord?, now: Timestamp
+    ) {
+        if mutants.has(.idempotencyAfterPrecondition),
+            case .refused(let problem, let version) = operation.evaluate(
+                current: current, position: appended.next, now: now, limits: settings.limits)
+        {
+            settle(item, .refused(problem, currentVersion: version, place(appended)))
+            return
+        }
+        switch ReplayCheck(operation, row: row, now: now) {
+        case .replay(let status, let version):
+            settle(
+                item,
+                .written(
+                    status: status, version: version, place(version), representation: nil, replayed: true))
+        case .mismatch(let problem):
+            settle(item, .refused(problem, currentVersion: current?.version, place(settledPosition(of: item.key))))
+        case .none:
+            append(operation, item, current: current, now: now)
+        }
+    }
+
+    /// Evaluates against `current`, and appends the effect or refuses. A blind put passes `nil`: it does not ask.
+    private mutating func append(_ operation: WriteOperation, _ item: Item, current: StoredRecord?, now: Timestamp) {
+        let position = appended.next
+        let version = mutants.has(.versionResetOnDelete) && current == nil ? Position(1) : position
+        switch operation.evaluate(current: current, position: version, now: now, limits: settings.limits) {
+        case .refused(let problem, let version):
+            settle(item, .refused(problem, currentVersion: version, place(settledPosition(of: item.key))))
+        case .effect(let record, let status):
+            let row = operation.idempotencyKey.map { _ in
+                IdempotencyRow(
+                    status: status, version: position,
+                    expiresAt: now.adding(seconds: settings.idempotencyRetentionSeconds),
+                    fingerprint: .init(of: operation.action))
+            }
+            let effect = EntityEffect(
+                key: operation.key, record: record, idempotencyKey: operation.idempotencyKey, idempotencyRow: row)
+            appended = position
+            effects.append(PendingEffect(key: operation.key, position: position, effect: effect))
+            note(record, idempotencyKey: operation.idempotencyKey, row: row, of: operation.key)
+            let answer = Answer.written(
+                status: status, version: position, place(position),
+                representation: operation.wantsRepresentation ? record : nil, replayed: false)
+            gated.append(GatedAnswer(gate: position, item: item, answer: answer))
+        }
+    }
+
+    /// Remembers what the entity will be once its pending effects are applied.
+    private mutating func note(
+        _ record: StoredRecord?, idempotencyKey: [UInt8]?, row: IdempotencyRow?, of key: EntityKey
+    ) {
+        func update(_ lane: inout Lane) {
+            lane.pendingEffects += 1
+            if !mutants.has(.overlayIgnored) { lane.overlay = .known(record) }
+            if let idempotencyKey, let row { lane.pendingRows.append((idempotencyKey, row)) }
+        }
+        update(&lanes[key, default: Lane()])
+    }
+
+    private mutating func runRead(
+        _ request: ReadRequest, _ item: Item, fetched: FetchedRows?, now: Timestamp, rows: some CommittedRows
+    ) -> Bool {
+        guard case .entity(let preconditions) = request.kind else {
+            preconditionFailure("only reads of entities go through the queue")
+        }
+        switch currentRecord(of: request.key, fetched: fetched, rows: rows) {
+        case .failed(let reason):
+            refuseUnreadable(item, reason: reason)
+        case .notCached:
+            fetches.append(
+                Fetch(key: request.key, recordRow: StoreRows.entity(request.key), idempotencyRow: nil))
+            return false
+        case .known(let current):
+            let place = place(settledPosition(of: request.key))
+            switch preconditions.evaluateRead(current: current, now: now) {
+            case .found(let record): settle(item, .found(record, place))
+            case .notModified(let record): settle(item, .notModified(record, place))
+            case .refused(let problem, let version):
+                settle(item, .refused(problem, currentVersion: version, place))
+            }
+        }
+        return true
+    }
+
+    /// Answers without an effect. What was seen through the overlay rests on positions that are not applied yet, and
+    /// waits for them; what committed state alone decided goes at once.
+    private mutating func settle(_ item: Item, _ answer: Answer) {
+        if mutants.has(.refusalNotGated) || (lanes[item.key]?.pendingEffects ?? 0) == 0 {
+            release(item, answer)
+        } else {
+            gated.append(GatedAnswer(gate: appended, item: item, answer: answer))
+        }
+    }
+
+    /// A position at which the entity is as the queue sees it now.
+    private func settledPosition(of key: EntityKey) -> Position {
+        (lanes[key]?.pendingEffects ?? 0) == 0 ? applied : appended
+    }
+
+    mutating func refuseUnreadable(_ item: Item, reason: String) {
+        let problem = Problem(.shardUnavailable, "shard \(shard) cannot read the entity: \(reason)")
+        release(item, .refused(problem, currentVersion: nil, place(applied)))
+    }
+
+    mutating func release(_ item: Item, _ answer: Answer) {
+        queuedItems -= 1
+        queuedBytes -= item.bytes
+        ready.append((item.ticket, answer))
+    }
+}
+
+/// A row as evaluation needs it.
+private enum Resolved<Value> {
+    case known(Value?)
+    case notCached
+    case failed(String)
+}
+
+extension ShardMachine {
+    private func currentRecord(
+        of key: EntityKey, fetched: FetchedRows?, rows: some CommittedRows
+    ) -> Resolved<StoredRecord> {
+        if case .known(let record) = lanes[key]?.overlay { return .known(record) }
+        if let bytes = fetched?.record { return decode(bytes) { StoredRecord(decoding: $0) } }
+        return resolve(rows.lookup(StoreRows.entity(key))) { StoredRecord(decoding: $0) }
+    }
+
+    private func idempotencyRow(
+        of operation: WriteOperation, fetched: FetchedRows?, rows: some CommittedRows
+    ) -> Resolved<IdempotencyRow> {
+        guard let key = operation.idempotencyKey else { return .known(nil) }
+        if let pending = lanes[operation.key]?.pendingRows.last(where: { $0.key == key }) {
+            return .known(pending.row)
+        }
+        if let bytes = fetched?.idempotencyRow { return decode(bytes) { IdempotencyRow(decoding: $0) } }
+        return resolve(rows.lookup(StoreRows.idempotency(operation.key, key))) { IdempotencyRow(decoding: $0) }
+    }
+
+    private func resolve<Value>(_ lookup: RowLookup, _ decoded: ([UInt8]) -> Value?) -> Resolved<Value> {
+        switch lookup {
+        case .found(let bytes): decode(bytes, decoded)
+        case .absent: .known(nil)
+        case .notCached: .notCached
+        case .failed(let reason): .failed(reason)
+        }
+    }
+
+    private func decode<Value>(_ bytes: [UInt8]?, _ decoded: ([UInt8]) -> Value?) -> Resolved<Value> {
+        guard let bytes else { return .known(nil) }
+        guard let value = decoded(bytes) else { return .failed("its row is in no format that this version knows") }
+        return .known(value)
+    }
+}

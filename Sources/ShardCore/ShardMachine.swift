@@ -1,0 +1,152 @@
+import DequeModule
+public import Entities
+public import Primitives
+
+/// Names one request between a machine and whoever drives it.
+public typealias Ticket = UInt64
+
+/// One shard's single-writer queue: the order of its updates, decided here and nowhere else.
+///
+/// Pure: no clock, file, socket or thread. One owner drives it on one thread (the shard's event loop, or the simulator),
+/// passing time in and carrying effects out, in this cycle:
+///
+/// 1. ``write(_:ticket:now:arrival:rows:)`` and ``read(_:ticket:now:arrival:rows:)`` evaluate an operation at once,
+///    against committed rows overlaid with the queue's own pending effects, so that many updates of one entity in one
+///    group each see the one before.
+/// 2. ``takeGroup()`` hands effects to the log, in position order; ``groupRefused(from:problem:now:rows:)`` takes one back.
+/// 3. ``logDurable(upTo:)`` is the log's word that positions are on stable storage: the commit rule of an unreplicated shard.
+/// 4. ``takeCommit()`` hands committed effects to the store as one batch; ``applied(upTo:)`` says that they are readable.
+/// 5. ``nextAnswer()`` releases what may now be said. An answer that rests on a position, whether a success or a refusal
+///    seen through the overlay, waits until that position is applied.
+/// 6. ``nextFetch()`` asks for rows that only the disk knows; only that entity's queue waits for them.
+///
+/// Invariant: `applied <= durable <= submitted <= appended`.
+public struct ShardMachine {
+    public let shard: ShardID
+    public let epoch: Epoch
+    /// The last position given to an effect.
+    public internal(set) var appended: Position
+    /// The last position handed to the log.
+    public internal(set) var submitted: Position
+    /// The last position known to be on stable storage.
+    public internal(set) var durable: Position
+    /// The last position readable in the store.
+    public internal(set) var applied: Position
+
+    let settings: Settings
+    let mutants: Mutants
+
+    /// Effects at positions `applied + 1 ... appended`, in order.
+    var effects = Deque<PendingEffect>()
+    /// Answers that wait for a position, in the order of their gates.
+    var gated = Deque<GatedAnswer>()
+    /// Answers that may go out.
+    var ready = Deque<(Ticket, Answer)>()
+    var fetches = Deque<Fetch>()
+    /// Entities with something in flight. Never iterated: only looked up.
+    var lanes: [EntityKey: Lane] = [:]
+
+    /// Operations admitted and not yet answered, and what they hold.
+    public internal(set) var queuedItems = 0
+    public internal(set) var queuedBytes = 0
+
+    public struct Settings: Sendable {
+        public var limits: EntityLimits
+        public var queueItemsMax: Int
+        public var queueBytesMax: Int
+        public var queueAgeMillisecondsMax: UInt64
+        public var idempotencyRetentionSeconds: UInt64
+
+        public init(
+            limits: EntityLimits = EntityLimits(),
+            queueItemsMax: Int = Limits.queueItemsMax,
+            queueBytesMax: Int = Limits.queueBytesMax,
+            queueAgeMillisecondsMax: UInt64 = Limits.queueAgeMillisecondsMax,
+            idempotencyRetentionSeconds: UInt64 = Limits.idempotencyRetentionSeconds
+        ) {
+            self.limits = limits
+            self.queueItemsMax = queueItemsMax
+            self.queueBytesMax = queueBytesMax
+            self.queueAgeMillisecondsMax = queueAgeMillisecondsMax
+            self.idempotencyRetentionSeconds = idempotencyRetentionSeconds
+        }
+    }
+
+    /// A machine over a store that has applied everything up to `applied`, with nothing in flight.
+    public init(
+        shard: ShardID, epoch: Epoch, applied: Position, settings: Settings = Settings(), mutants: Mutants = .none
+    ) {
+        self.shard = shard
+        self.epoch = epoch
+        self.appended = applied
+        self.submitted = applied
+        self.durable = applied
+        self.applied = applied
+        self.settings = settings
+        self.mutants = mutants
+    }
+
+    /// Nothing is in flight and nothing waits to be taken out.
+    public var isIdle: Bool { queuedItems == 0 && effects.isEmpty && ready.isEmpty && fetches.isEmpty }
+
+    /// The next answer that may go out, in the order of release.
+    public mutating func nextAnswer() -> (ticket: Ticket, answer: Answer)? { ready.popFirst() }
+
+    /// The next rows to read off the loop. Each is given back by `fetched` or `fetchFailed`, exactly once.
+    public mutating func nextFetch() -> Fetch? { fetches.popFirst() }
+
+    func place(_ position: Position) -> ShardPosition { ShardPosition(shard: shard, position: position) }
+}
+
+/// An effect on its way from evaluation to the store.
+struct PendingEffect {
+    let key: EntityKey
+    let position: Position
+    let effect: EntityEffect
+}
+
+/// An answer and the position it rests on.
+struct GatedAnswer {
+    let gate: Position
+    let item: Item
+    let answer: Answer
+}
+
+/// One admitted operation.
+struct Item {
+    enum Work {
+        case write(WriteOperation)
+        case read(ReadRequest)
+    }
+
+    let work: Work
+    let ticket: Ticket
+    let arrival: MonotonicTime
+    let bytes: Int
+
+    var key: EntityKey {
+        switch work {
+        case .write(let operation): operation.key
+        case .read(let request): request.key
+        }
+    }
+}
+
+/// What is in flight for one entity.
+struct Lane {
+    /// The entity's newest record, where the queue knows it better than the store.
+    enum Overlay {
+        case unknown
+        case known(StoredRecord?)
+    }
+
+    var overlay: Overlay = .unknown
+    /// Effects appended and not yet applied.
+    var pendingEffects = 0
+    /// Rows of Idempotency-Keys whose effect is not yet applied, oldest first.
+    var pendingRows: [(key: [UInt8], row: IdempotencyRow)] = []
+    /// Operations behind a fetch, in order; the first is the one that the fetch is for.
+    var parked = Deque<Item>()
+
+    var isIdle: Bool { pendingEffects == 0 && parked.isEmpty }
+}
