@@ -87,17 +87,22 @@ class Load:
                 [*command, "-T", f"{max(1, round(length))}", *more, "postgres"], capture_output=True, text=True,
                 cwd=directory)
             run(self.warmup)
-            done = run(seconds, "-l")
-            if done.returncode != 0:
-                raise SystemExit(f"pgbench failed: {done.stderr.strip()}")
-            return read_pgbench_log(directory)
+            # pgbench counts the time that its clients take to connect.
+            done = run(seconds + 1, "-l")
+            report = read_pgbench_log(directory) if done.returncode == 0 else None
+            if report is None:
+                raise SystemExit(f"pgbench completed nothing: {done.stderr.strip()}")
+            return report
 
 
 PERCENTILES = [0, 10, 25, 50, 75, 90, 95, 97.5, 99, 99.5, 99.75, 99.9, 99.95, 99.99, 99.999, 100]
 
 
 def read_pgbench_log(directory):
-    """pgbench's log of every transaction: latency in its third column, when it ended in the fifth and sixth."""
+    """pgbench's log of every transaction: latency in its third column, when it ended in the fifth and sixth.
+
+    `None` where not one is in it.
+    """
     latencies, ends = [], []
     for path in glob.glob(os.path.join(directory, "pgbench_log.*")):
         with open(path) as lines:
@@ -105,6 +110,8 @@ def read_pgbench_log(directory):
                 fields = line.split()
                 latencies.append(int(fields[2]))
                 ends.append(int(fields[4]) + int(fields[5]) / 1e6)
+    if not latencies:
+        return None
     latencies.sort()
     elapsed = max(ends) - min(ends) if len(ends) > 1 else 1
     at = lambda percentile: latencies[min(len(latencies) - 1, int(percentile / 100 * len(latencies)))]
