@@ -32,13 +32,13 @@ class Load:
 
     def measure(self, system, workload, rate=None, seconds=None):
         """One run: the report, with what the server used meanwhile beside it."""
-        before = system.server.usage()
+        before = system.usage()
         seconds = seconds or self.seconds
         if system.dialect == "pgbench":
             report = self.pgbench(system, workload, rate, seconds)
         else:
             report = self.generate(system, workload, self.timing(workload, rate, seconds))
-        after = system.server.usage()
+        after = system.usage()
         operations = max(1, report["operations"])
         report["server-cpu-microseconds-per-operation"] = 1e6 * (after["cpu"] - before["cpu"]) / operations \
             * seconds / (seconds + self.warmup)

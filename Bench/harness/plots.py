@@ -90,7 +90,7 @@ def path(number, name, points, legend_x, legend_y):
     y = legend_y + 16 + number * 20
     return [
         f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>',
-        line(legend_x + 12, y - 4, legend_x + 32, y - 4, colour), text(legend_x + 38, y, name),
+        f'<rect x="{legend_x + 12}" y="{y - 7}" width="20" height="4" fill="{colour}"/>', text(legend_x + 38, y, name),
     ]
 
 

@@ -41,7 +41,8 @@ def usage(pid):
         try:
             with open(f"/proc/{each}/stat") as text:
                 fields = text.read().rsplit(")", 1)[1].split()
-            total["cpu"] += (int(fields[11]) + int(fields[12])) / TICKS
+            # Its own time, and that of its children that have ended.
+            total["cpu"] += sum(int(field) for field in fields[11:15]) / TICKS
             total["resident"] += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
             with open(f"/proc/{each}/io") as text:
                 counts = dict(line.split(": ") for line in text.read().splitlines())

@@ -12,17 +12,25 @@ import subprocess
 from .processes import Server, accepts, answers, free_ports
 
 VALUE_BYTES = 1024
+# The server's variable that leaves the log's fdatasync out.
+UNSYNCED = "KEYSTEAD_UNSAFE_NO_SYNC"
 
 
 class System:
     """A running server and how to ask it: `dialect` and `options` are those of the load generator."""
 
-    def __init__(self, server, dialect, options=(), settings=""):
+    def __init__(self, server, dialect, options=(), settings="", behind=None):
         self.server = server
+        self.behind = behind
         self.name = server.name
         self.dialect = dialect
         self.options = list(options)
         self.settings = settings
+
+    def usage(self):
+        """What the server uses, together with the one that it needs behind it."""
+        own = self.server.usage()
+        return own if self.behind is None else {name: own[name] + self.behind.usage()[name] for name in own}
 
 
 def directory(root, name):
@@ -47,8 +55,11 @@ def keystead(root, products, name="keystead", environment=None):
 
 def keystead_without_sync(root, products):
     """The same server with the log's fdatasync left out: what the disk costs is the difference."""
-    system = keystead(root, products, "keystead-no-sync", {"KEYSTEAD_UNSAFE_NO_SYNC": "1"})
-    system.settings = "KEYSTEAD_UNSAFE_NO_SYNC=1: nothing is durable"
+    with open(os.path.join(products, "keystead"), "rb") as program_file:
+        if UNSYNCED.encode() not in program_file.read():
+            raise SystemExit(f"this build does not know {UNSYNCED}: it would be compared with itself")
+    system = keystead(root, products, "keystead-no-sync", {UNSYNCED: "1"})
+    system.settings = f"{UNSYNCED}=1: nothing is durable"
     return system
 
 
@@ -102,7 +113,8 @@ def webdis(root, behind):
             f'"threads":{os.cpu_count()},"pool_size":20,"daemonize":false,"websockets":false,"database":0,'
             f'"acl":[{{"disabled":[]}}],"verbosity":1,"logfile":"{home}/webdis.log"}}')
     server = Server("webdis", [program("webdis"), path], port, log=f"{home}/log")
-    return System(server, "webdis", ["--kind", "webdis"], "20 connections a thread to that Redis, one thread a core")
+    settings = "20 connections a thread to that Redis, one thread a core; usage is of both"
+    return System(server, "webdis", ["--kind", "webdis"], settings, behind)
 
 
 def etcd(root):
