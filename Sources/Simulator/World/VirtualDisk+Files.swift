@@ -10,6 +10,29 @@ extension VirtualDisk {
     /// The live bytes of a file; `nil` where there is none of that name.
     func contents(_ name: String) -> [UInt8]? { names[name].map { files[$0].live } }
 
+    /// Reads up to `count` bytes. `fresh`: the page cache is dropped first, so that what was never written back and is no
+    /// longer going to be (the pages of a failed sync) is not seen.
+    func read(
+        _ name: String, at offset: Int, _ count: Int, fresh: Bool,
+        done: @escaping (Result<[UInt8], DiskFailure>) -> Void
+    ) {
+        guard let file = names[name], !strikes(.readError, 1, in: 150) else {
+            world.faults.hit(.readError)
+            return complete(.failure(.io), base: settings.writeNanoseconds, done)
+        }
+        if fresh { dropCleanPages(of: file) }
+        let live = files[file].live
+        let bytes = Array(live[min(offset, live.count)..<min(offset + count, live.count)])
+        complete(.success(bytes), base: settings.writeNanoseconds, done)
+    }
+
+    /// Dirty pages stay: what is still to be written back is part of the file.
+    private func dropCleanPages(of file: Int) {
+        var image = files[file].durable
+        for write in files[file].pending { image.overlay(write.bytes, at: write.offset) }
+        files[file].live = image
+    }
+
     func create(_ name: String, done: @escaping (Result<Int, DiskFailure>) -> Void) {
         if isFull() { return complete(.failure(.noSpace), base: settings.writeNanoseconds, done) }
         files.append(VirtualFile())
