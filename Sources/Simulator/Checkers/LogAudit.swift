@@ -16,18 +16,28 @@ final class LogAudit {
         case .rename(.segment(let number), to: .spare), .delete(.segment(let number)):
             recycled += 1
             world.probes.reached(.segmentRecycled)
-            for record in Self.records(of: .segment(number), disk) where record.header.type?.takesPosition == true {
-                let shard = record.header.shard
-                if record.header.position > flushed(shard) {
-                    world.fail(
-                        .recycledTooEarly,
-                        "segment \(number) goes with position \(record.header.position) of shard \(shard), "
-                            + "which has flushed \(flushed(shard))")
-                    return
-                }
+            let needed = Self.records(of: .segment(number), disk).map(\.header).filter {
+                $0.type?.takesPosition == true && $0.position > flushed($0.shard)
+            }
+            for header in needed where !isElsewhere(header, than: number, disk) {
+                return world.fail(
+                    .recycledTooEarly,
+                    "segment \(number) goes with position \(header.position) of shard \(header.shard), "
+                        + "which has flushed \(flushed(header.shard))")
             }
         default:
             return
+        }
+    }
+
+    /// Recovery writes the end of a log again into a new segment: the old copies are needed no more.
+    private func isElsewhere(_ header: RecordHeader, than number: UInt64, _ disk: VirtualDisk) -> Bool {
+        disk.list().contains { file in
+            guard case .segment(let other)? = LogFileName(file.name), other > number else { return false }
+            return Self.records(of: .segment(other), disk).contains {
+                $0.header.shard == header.shard && $0.header.position == header.position
+                    && $0.header.type == header.type
+            }
         }
     }
 

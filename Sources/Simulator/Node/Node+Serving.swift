@@ -90,7 +90,6 @@ extension Node {
             world.trace.note(world.now, .apply, UInt64(commit.shard.rawValue), commit.through.rawValue) {
                 "shard \(commit.shard): applied up to \(commit.through)"
             }
-            if mutants.has(.recycleByAppliedNotFlushed) { reportFlushed(shard.store.appliedMark, commit.shard) }
             if shard.store.memtableRows >= options.memtableRowsMax { flush(shard, commit.shard) }
             pump()
         }

@@ -138,6 +138,9 @@ final class NodeLog {
         world.trace.note(world.now, .log, 0) { "log: \(step.summary)" }
         switch step {
         case .create(let name): disk.create(name.description) { [self] in finish($0.map { _ in }, done) }
+        case .allocate(let name, let byteCount):
+            guard let file = disk.names[name.description] else { return onLoop { done(.failed(2)) } }
+            disk.allocate(file, byteCount) { [self] in finish($0, done) }
         case .fill(let name, let range):
             write(name, range.lowerBound, [UInt8](repeating: 0, count: range.count)[...], done)
         case .write(let name, let offset, let bytes): write(name, offset, bytes, done)
@@ -191,6 +194,7 @@ extension LogStep {
     var summary: String {
         switch self {
         case .create(let name): "create \(name)"
+        case .allocate(let name, let byteCount): "allocate \(byteCount) bytes of \(name)"
         case .fill(let name, let range): "fill \(name) \(range)"
         case .write(let name, let offset, let bytes): "write \(name) at \(offset), \(bytes.count) bytes"
         case .sync(let name): "sync \(name)"

@@ -85,11 +85,18 @@ final class ClientSession {
         }
     }
 
-    /// Asks for `line` until it is answered, however long that takes.
-    func insist(on line: Line, done: @escaping () -> Void) {
-        ask(.one(line), nil, [line]) { [self] answered in
-            if answered { done() } else { insist(on: line, done: done) }
+    /// Asks for `line` until it is answered with more than "try again", however long that takes.
+    func insist(on line: Line, id: UInt64, done: @escaping () -> Void) {
+        let operation = history.operations.count
+        ask(.one(line, id: id), nil, [line]) { [self] answered in
+            if answered, !isToBeTriedAgain(operation) { return done() }
+            world.schedule(after: 100 * Span.millisecond) { [self] in insist(on: line, id: id, done: done) }
         }
+    }
+
+    private func isToBeTriedAgain(_ operation: Int) -> Bool {
+        guard case .refused(let problem, _, _)? = history.operations[operation].answer else { return false }
+        return Self.isSafeToRetry(problem)
     }
 
     private func ask(_ work: Work, _ workload: (any Workload)?, _ lines: [Line], ended: @escaping (Bool) -> Void) {
@@ -97,7 +104,7 @@ final class ClientSession {
         let operations = lines.enumerated().map { position, line in
             let operation = history.begin(
                 line, client: endpoint, lineIndex: position, request: moment, moment: moment, time: world.now)
-            if position < work.ids.count, work.ids[position] != 0 {
+            if work.ids[position] != 0 {
                 audit.register(work.ids[position], operation: operation)
             }
             return operation

@@ -99,21 +99,22 @@ final class Cluster {
         nemesis.stop()
         var open = 0
         let deadline = world.now + Simulation.livenessNanosecondsMax
-        for (index, line) in finalLines().enumerated() {
+        for (index, final) in finalLines().enumerated() {
             open += 1
-            clients[index % clients.count].insist(on: line) { open -= 1 }
+            clients[index % clients.count].insist(on: final.line, id: final.id) { open -= 1 }
         }
         while open > 0, world.now < deadline, world.runNext() {}
         if open > 0 { world.fail(.liveness, "\(open) requests are not answered after everything healed") }
     }
 
-    private func finalLines() -> [Line] {
-        var lines: [Line] = log.keys.map { .read(context.get($0)) }
+    private func finalLines() -> [(line: Line, id: UInt64)] {
+        var lines: [(line: Line, id: UInt64)] = log.keys.map { (.read(context.get($0)), 0) }
         var missing = Set((0..<UInt32(options.shardCount)).map { ShardID($0) })
         for index in 0..<1_000 where !missing.isEmpty {
             let key = context.key("final", index)
             guard missing.remove(shardOf(key)) != nil else { continue }
-            lines.append(.write(WriteOperation(key: key, action: .put(state: [], contentType: [], ttlSeconds: nil))))
+            let id = context.nextID()
+            lines.append((.write(context.put(key, id: id, keyed: true)), id))
         }
         return lines
     }

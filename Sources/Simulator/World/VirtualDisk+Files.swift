@@ -41,6 +41,13 @@ extension VirtualDisk {
         complete(.success(file), base: settings.writeNanoseconds, done)
     }
 
+    /// Reserves blocks, so that writes up to there find space.
+    func allocate(_ file: Int, _ byteCount: Int, done: @escaping (Result<Void, DiskFailure>) -> Void) {
+        if isFull() { return complete(.failure(.noSpace), base: settings.writeNanoseconds, done) }
+        files[file].reserved = byteCount
+        complete(.success(()), base: settings.writeNanoseconds, done)
+    }
+
     func rename(_ old: String, to new: String, done: @escaping (Result<Void, DiskFailure>) -> Void) {
         precondition(names[old] != nil, "a file to be renamed is there")
         change(.rename(old, new))
@@ -62,7 +69,7 @@ extension VirtualDisk {
         _ file: Int, at offset: Int, _ bytes: [UInt8], done: @escaping (Result<Int, DiskFailure>) -> Void
     ) {
         let end = offset + bytes.count
-        if end > files[file].live.count, isFull() {
+        if end > max(files[file].live.count, files[file].reserved), isFull() {
             return complete(.failure(.noSpace), base: settings.writeNanoseconds, done)
         }
         if strikes(.writeError, 1, in: settings.errorEvery) {
