@@ -101,5 +101,7 @@ let package = Package(
 
         tests("PrimitivesTests", ["Primitives"]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
+        tests("LogFormatTests", ["LogFormat", "Primitives"]),
+        tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
     ]
 )
