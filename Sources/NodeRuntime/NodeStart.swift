@@ -4,7 +4,6 @@ import HashRing
 import LogFiles
 import LogFormat
 import Logging
-import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Primitives
@@ -82,48 +81,49 @@ final class ExpiryClock: Sendable {
 }
 
 /// Applies the log's records to the stores that have not seen them, in batches.
-struct Replayer: ~Copyable {
-    private let hosts: [Int: ShardHost]
-    private var batches: [Int: Pending] = [:]
+final class Replayer {
+    private var pending: [Pending?]
+    /// The latest time that any shard has seen.
+    private(set) var clockFloor: Timestamp
 
     private final class Pending {
+        let host: ShardHost
         var batch = StoreBatch()
         var applied = AppliedState.none
+
+        init(host: ShardHost) { self.host = host }
     }
 
     private static let batchBytesMax = 1 << 20
 
-    init(hosts: [ShardHost]) {
-        self.hosts = Dictionary(uniqueKeysWithValues: hosts.map { (Int($0.shard.rawValue), $0) })
+    init(seats: [ShardTable.Seat], clockFloor: Timestamp) {
+        self.clockFloor = clockFloor
+        pending = seats.map { if case .served(let host) = $0 { Pending(host: host) } else { nil } }
     }
 
-    mutating func replay(_ record: LogRecord) throws {
-        let number = Int(record.shard.rawValue)
-        guard let host = hosts[number] else { return }
+    func replay(_ record: LogRecord) throws {
+        guard let pending = pending[Int(record.shard.rawValue)] else { return }
         guard let effect = EntityEffect(decoding: record.payload) else {
             throw NodeStartError(
-                "record \(record.lsn) of the log, shard \(record.shard) position \(record.position), is in no format that this version knows",
+                "record \(record.lsn) of the log (shard \(record.shard), position \(record.position)) is in no format that this version knows",
                 isRefusal: true)
         }
-        let pending = batches[number] ?? Pending()
-        batches[number] = pending
+        clockFloor = max(clockFloor, record.time)
         pending.batch.put(effect)
-        if let record = effect.record { pending.batch.put(clock: record.updatedAt) }
+        pending.batch.put(clock: record.time)
         pending.applied = AppliedState(epoch: record.epoch, position: record.position, lsn: record.lsn)
-        if pending.batch.byteCount >= Self.batchBytesMax { try apply(pending, to: host) }
+        if pending.batch.byteCount >= Self.batchBytesMax { try apply(pending) }
     }
 
     /// Applies what is left. After this the stores hold everything that the log has.
-    mutating func finish() throws {
-        for (number, pending) in batches where pending.batch.rowCount > 0 {
-            if let host = hosts[number] { try apply(pending, to: host) }
-        }
+    func finish() throws {
+        for case let pending? in pending where pending.batch.rowCount > 0 { try apply(pending) }
     }
 
-    private func apply(_ pending: Pending, to host: ShardHost) throws {
-        host.beginApplying(pending.applied.position)
-        try host.store.apply(&pending.batch, applied: pending.applied)
-        host.finishApplying(pending.applied.position)
+    private func apply(_ pending: Pending) throws {
+        pending.host.beginApplying(pending.applied.position)
+        try pending.host.store.apply(&pending.batch, applied: pending.applied)
+        pending.host.finishApplying(pending.applied.position)
         pending.batch.clear()
     }
 }

@@ -60,8 +60,6 @@ struct SettingFlags: ParsableArguments {
     @Option(help: "Event loops; 0 is one for each core. (default: 0)") var eventLoops: String?
     @Option(help: "Largest state, at most 16MiB. (default: 1MiB)") var limitsEntityBytes: String?
     @Option(help: "Most client connections at once. (default: 10000)") var limitsConnections: String?
-    @Option(help: "Time for a request's header to arrive. (default: 10s)") var limitsHeaderTimeout: String?
-    @Option(help: "Time until an idle connection closes. (default: 60s)") var limitsIdleTimeout: String?
     @Option(help: "How long the record of an Idempotency-Key is kept. (default: 24h)")
     var idempotencyRetention: String?
     @Option(help: "Least level logged: trace, debug, info, notice, warning, error. (default: info)")
@@ -75,8 +73,7 @@ struct SettingFlags: ParsableArguments {
             "advertise": advertise, "advertise-admin": advertiseAdmin, "metadata": metadata, "cluster": cluster,
             "node-id": nodeID, "zone": zone, "weight": weight, "shards": shards, "memory": memory,
             "event-loops": eventLoops, "limits.entity-bytes": limitsEntityBytes,
-            "limits.connections": limitsConnections, "limits.header-timeout": limitsHeaderTimeout,
-            "limits.idle-timeout": limitsIdleTimeout, "idempotency.retention": idempotencyRetention,
+            "limits.connections": limitsConnections, "idempotency.retention": idempotencyRetention,
             "log-level": logLevel, "log-format": logFormat,
         ]
         return all.compactMapValues { $0 }

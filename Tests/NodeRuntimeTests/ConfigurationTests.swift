@@ -63,7 +63,7 @@ import Testing
         ("shards", "63", "power of two"), ("shards", "8", "power of two"), ("shards", "8192", "power of two"),
         ("memory", "1MiB", "size"), ("memory", "lots", "size"), ("memory", "99999999999999999999GiB", "size"),
         ("limits.entity-bytes", "17MiB", "size"), ("limits.entity-bytes", "0", "size"),
-        ("idempotency.retention", "1s", "time"), ("limits.idle-timeout", "18446744073709551615d", "time"),
+        ("idempotency.retention", "1s", "time"), ("idempotency.retention", "18446744073709551615d", "time"),
         ("weight", "0", "number"), ("weight", "nan", "number"), ("node-id", "a b", "letters"),
         ("log-format", "xml", "text, json"), ("metadata", "zookeeper", "embedded"),
     ])

@@ -13,24 +13,18 @@ struct PrometheusText {
         for (labelValue, value) in values { text += "keystead_\(name){\(label)=\"\(labelValue)\"} \(value)\n" }
     }
 
+    mutating func counters(
+        _ name: String, _ help: String, labels: (String, String), _ values: [(String, String, UInt64)]
+    ) {
+        family(name, help, "counter")
+        for (first, second, value) in values {
+            text += "keystead_\(name){\(labels.0)=\"\(first)\",\(labels.1)=\"\(second)\"} \(value)\n"
+        }
+    }
+
     mutating func gauge(_ name: String, _ help: String, _ value: some BinaryInteger) {
         family(name, help, "gauge")
         text += "keystead_\(name) \(value)\n"
-    }
-
-    mutating func gauges(_ name: String, _ help: String, label: String, _ values: [(String, Int)]) {
-        family(name, help, "gauge")
-        for (labelValue, value) in values { text += "keystead_\(name){\(label)=\"\(labelValue)\"} \(value)\n" }
-    }
-
-    /// - Parameter buckets: upper bound in seconds and the count at or below it, ascending and cumulative.
-    mutating func histogram(
-        _ name: String, _ help: String, buckets: [(bound: Double, count: UInt64)], count: UInt64, sum: Double
-    ) {
-        family(name, help, "histogram")
-        for bucket in buckets { text += "keystead_\(name)_bucket{le=\"\(bucket.bound)\"} \(bucket.count)\n" }
-        text += "keystead_\(name)_bucket{le=\"+Inf\"} \(count)\n"
-        text += "keystead_\(name)_sum \(sum)\nkeystead_\(name)_count \(count)\n"
     }
 
     private mutating func family(_ name: String, _ help: String, _ type: String) {

@@ -22,8 +22,6 @@ public struct NodeConfiguration: Sendable {
     public var eventLoops = 0
     public var entityLimits = EntityLimits()
     public var idempotencyRetentionSeconds = Limits.idempotencyRetentionSeconds
-    public var headerSeconds = Limits.headerSecondsMax
-    public var idleSeconds = Limits.idleSecondsMax
     public var connectionsMax = Limits.connectionsMax
     public var logLevel = "info"
     public var logFormat = LogFormatName.text

@@ -1,3 +1,4 @@
+import Entities
 import Primitives
 
 /// One thing that can be set, under one name: `--limits-entity-bytes` as a flag, `KEYSTEAD_LIMITS_ENTITY_BYTES` in the
@@ -95,9 +96,6 @@ extension Setting {
             configuration.connectionsMax = try integer(text, in: 1...1_000_000)
         },
         duration(
-            "limits.header-timeout", "Time for a request's header to arrive.", "10s", 1...3600, \.headerSeconds),
-        duration("limits.idle-timeout", "Time until an idle connection closes.", "60s", 1...86_400, \.idleSeconds),
-        duration(
             "idempotency.retention", "How long the record of an Idempotency-Key is kept.", "24h", 60...31_536_000,
             \.idempotencyRetentionSeconds),
     ]
@@ -129,7 +127,7 @@ extension Setting {
 
 extension Setting {
     private static func address(
-        _ name: String, _ help: String, _ defaultText: String, _ path: WritableKeyPath<NodeConfiguration, HostPort> & Sendable
+        _ name: String, _ help: String, _ defaultText: String, _ path: any (WritableKeyPath<NodeConfiguration, HostPort> & Sendable)
     ) -> Setting {
         Setting(name: name, help: help, defaultText: defaultText) { text, configuration throws(SettingError) in
             guard let address = HostPort(text) else { throw SettingError(expected: "HOST:PORT") }
@@ -138,7 +136,7 @@ extension Setting {
     }
 
     private static func optionalAddress(
-        _ name: String, _ help: String, _ path: WritableKeyPath<NodeConfiguration, HostPort?> & Sendable
+        _ name: String, _ help: String, _ path: any (WritableKeyPath<NodeConfiguration, HostPort?> & Sendable)
     ) -> Setting {
         Setting(name: name, help: help, defaultText: "") { text, configuration throws(SettingError) in
             guard !text.isEmpty else { return configuration[keyPath: path] = nil }
@@ -149,7 +147,7 @@ extension Setting {
 
     private static func duration(
         _ name: String, _ help: String, _ defaultText: String, _ range: ClosedRange<UInt64>,
-        _ path: WritableKeyPath<NodeConfiguration, UInt64> & Sendable
+        _ path: any (WritableKeyPath<NodeConfiguration, UInt64> & Sendable)
     ) -> Setting {
         Setting(name: name, help: help, defaultText: defaultText) { text, configuration throws(SettingError) in
             let units: [(String, UInt64)] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]

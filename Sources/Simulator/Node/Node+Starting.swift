@@ -17,7 +17,8 @@ extension Node {
         whenEnded = ended
         let log = NodeLog(
             disk: disk, configuration: options.log, mutants: mutants, audit: logAudit,
-            now: { [clock] in clock.monotonic }, onLoop: { [self] body in later(body)() })
+            now: { [clock] in clock.monotonic },
+            onLoop: { [self, began = run] body in if run == began { later(body)() } })
         self.log = log
         let marks = stores.enumerated().map { index, store in
             AppliedMark(

@@ -10,22 +10,22 @@ import ShardCore
 public struct Simulation: Sendable {
     let options: SimulationOptions
     let mutants: Mutants
-    let recording: Bool
+    let traceLinesMax: Int
 
     /// Virtual time that the liveness phase may take.
     static let livenessNanosecondsMax = 120 * Span.second
     /// Faults that must have taken effect in a run of full length in which any are on.
     static let faultsMin = 20
 
-    /// - Parameter recording: keeps the trace's last lines as text, for the report.
-    public init(options: SimulationOptions, mutants: Mutants = .none, recording: Bool = false) {
+    /// - Parameter traceLinesMax: how many of the trace's last lines are kept as text, for the report.
+    public init(options: SimulationOptions, mutants: Mutants = .none, traceLinesMax: Int = 0) {
         self.options = options
         self.mutants = mutants
-        self.recording = recording
+        self.traceLinesMax = traceLinesMax
     }
 
     public func run() -> SimulationResult {
-        let world = World(recording: recording)
+        let world = World(traceLinesMax: traceLinesMax)
         let cluster = Cluster(world: world, options: options, mutants: mutants)
         cluster.runSafety()
         if world.violation == nil { cluster.runLiveness() }
