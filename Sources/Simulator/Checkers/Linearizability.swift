@@ -28,7 +28,7 @@ struct Linearizability {
             guard let rank = rank(of: operation) else { continue }
             ranks[index] = rank
             events.append(Event(moment: operation.invoked, isReturn: false, operation: index))
-            if let returned = operation.returned {
+            if let returned = operation.returned, !isOpen(operation) {
                 events.append(Event(moment: returned, isReturn: true, operation: index))
             }
         }
@@ -55,6 +55,12 @@ struct Linearizability {
                 return
             }
         }
+    }
+
+    /// A refusal that one attempt was given says nothing of another that is still on its way.
+    private func isOpen(_ operation: History.Operation) -> Bool {
+        guard case .refused? = operation.answer else { return false }
+        return operation.effect != nil
     }
 
     /// Lines of one request on one entity take effect in their order.

@@ -11,6 +11,7 @@ final class ClientSession {
         let workload: (any Workload)?
         let lines: [Line]
         let operations: [Int]
+        let attemptsMax: Int
         var attempts = 0
         var isOver = false
         /// Called once, with whether it was answered.
@@ -18,8 +19,9 @@ final class ClientSession {
 
         init(
             _ work: Work, _ workload: (any Workload)?, _ lines: [Line], _ operations: [Int],
-            _ ended: @escaping (Bool) -> Void
+            _ attemptsMax: Int, _ ended: @escaping (Bool) -> Void
         ) {
+            self.attemptsMax = attemptsMax
             self.work = work
             self.workload = workload
             self.lines = lines
@@ -85,21 +87,15 @@ final class ClientSession {
         }
     }
 
-    /// Asks for `line` until it is answered with more than "try again", however long that takes.
+    /// Asks for `line`, which may repeat, until it is answered with more than "try again", however long that takes.
     func insist(on line: Line, id: UInt64, done: @escaping () -> Void) {
-        let operation = history.operations.count
-        ask(.one(line, id: id), nil, [line]) { [self] answered in
-            if answered, !isToBeTriedAgain(operation) { return done() }
-            world.schedule(after: 100 * Span.millisecond) { [self] in insist(on: line, id: id, done: done) }
-        }
+        ask(.one(line, id: id), nil, [line], attemptsMax: .max) { _ in done() }
     }
 
-    private func isToBeTriedAgain(_ operation: Int) -> Bool {
-        guard case .refused(let problem, _, _)? = history.operations[operation].answer else { return false }
-        return Self.isSafeToRetry(problem)
-    }
-
-    private func ask(_ work: Work, _ workload: (any Workload)?, _ lines: [Line], ended: @escaping (Bool) -> Void) {
+    private func ask(
+        _ work: Work, _ workload: (any Workload)?, _ lines: [Line], attemptsMax: Int = ClientSession.attemptsMax,
+        ended: @escaping (Bool) -> Void
+    ) {
         let moment = world.tick()
         let operations = lines.enumerated().map { position, line in
             let operation = history.begin(
@@ -109,7 +105,7 @@ final class ClientSession {
             }
             return operation
         }
-        attempt(Call(work, workload, lines, operations, ended))
+        attempt(Call(work, workload, lines, operations, attemptsMax, ended))
     }
 
     private func attempt(_ call: Call) {
@@ -130,7 +126,7 @@ final class ClientSession {
         guard !call.isOver, calls[number] != nil else { return }
         world.trace.note(world.now, .client, number) { "client \(self.index): \(number) timed out" }
         for operation in call.operations { history.leaveOpen(operation) }
-        guard call.attempts < Self.attemptsMax, call.lines.allSatisfy(\.mayRepeat) else {
+        guard call.attempts < call.attemptsMax, call.lines.allSatisfy(\.mayRepeat) else {
             call.isOver = true
             return call.ended(false)
         }
@@ -141,7 +137,7 @@ final class ClientSession {
         if let scan = scans.removeValue(forKey: reply.attempt) { return turnPage(scan, reply) }
         guard let call = calls.removeValue(forKey: reply.attempt) else { return }
         let moment = world.tick()
-        if !call.isOver, call.lines.count == 1, call.lines[0].mayRepeat, call.attempts < Self.attemptsMax,
+        if !call.isOver, call.lines.count == 1, call.lines[0].mayRepeat, call.attempts < call.attemptsMax,
             case .refused(let problem, _, _)? = reply.answers.first, Self.isSafeToRetry(problem)
         {
             return world.schedule(after: 20 * Span.millisecond + random.below(200 * Span.millisecond)) { [self] in
@@ -173,7 +169,7 @@ final class ClientSession {
             let operation = history.begin(
                 call.lines[0], client: endpoint, lineIndex: 0, request: moment, moment: moment, time: world.now)
             history.repeated(operation, of: first)
-            attempt(Call(.one(call.lines[0]), nil, call.lines, [operation]) { _ in })
+            attempt(Call(.one(call.lines[0]), nil, call.lines, [operation], Self.attemptsMax) { _ in })
         }
     }
 

@@ -123,10 +123,25 @@ final class Cluster {
         Linearizability(world: world, history: history, log: log, shardOf: shardOf).check()
         ScanCheck(world: world, history: history, log: log, shardOf: shardOf).check()
         for workload in workloads { workload.check(context) }
+        referee()
         for chain in log.keys.map({ ($0, log.chain(of: $0)) }) {
             let records = chain.1.map { log[shardOf(chain.0), $0].effect.record }
             if zip(records, records.dropFirst()).contains(where: { $0 == nil && $1 != nil }) {
                 world.probes.reached(.deletedAndCreatedAgain)
+            }
+        }
+    }
+
+    /// Lets the search checker go through a few entities that the sweep has passed.
+    private func referee() {
+        guard world.violation == nil, !log.keys.isEmpty else { return }
+        for _ in 0..<2 {
+            let key = log.keys[random.below(log.keys.count)]
+            switch Referee.judge(history.operations.filter { $0.line.key == key && $0.repeats == nil }) {
+            case .linearizable: refereed += 1
+            case .notLinearizable:
+                world.fail(.refereeDisagrees, "no order of the operations on \(key.text) explains their answers")
+            case .tooLarge, .notJudged: continue
             }
         }
     }
