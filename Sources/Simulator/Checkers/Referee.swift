@@ -57,15 +57,22 @@ struct Referee {
             return Step(kind: .read(0), invoked: operation.invoked, returned: returned, isOptional: false)
         case (.read, _): return .some(.none)
         case (.write(let write), let answer):
-            guard case .put(let state, _, nil) = write.action, let id = OperationID.read(from: state[...]) else {
-                return .none
-            }
+            guard let id = value(leftBy: write) else { return .none }
             switch answer {
             case .written?:
                 return Step(kind: .write(id), invoked: operation.invoked, returned: returned, isOptional: false)
             case .refused? where !operation.mayStillRun: return .some(.none)
             default: return Step(kind: .write(id), invoked: operation.invoked, returned: .max, isOptional: true)
             }
+        }
+    }
+
+    /// 0 for a removal; `nil` where it depends on what was there, or passes with time.
+    private static func value(leftBy write: WriteOperation) -> UInt64? {
+        switch write.action {
+        case .put(let state, _, nil): OperationID.read(from: state[...])
+        case .delete: 0
+        case .put, .patch: nil
         }
     }
 

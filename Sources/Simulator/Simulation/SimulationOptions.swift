@@ -30,6 +30,8 @@ public struct SimulationOptions: Sendable {
     public var lossPercent: UInt64
     public var diskErrorEvery: UInt64
 
+    public var segmentBytes: Int { log.segmentBytes }
+
     var disk: DiskSettings {
         var settings = DiskSettings(faults: faults)
         settings.errorEvery = diskErrorEvery
