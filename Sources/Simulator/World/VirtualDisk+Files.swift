@@ -77,7 +77,7 @@ extension VirtualDisk {
             put(file, at: offset, Array(bytes.prefix(random.below(bytes.count + 1))))
             return complete(.failure(.io), base: settings.writeNanoseconds, done)
         }
-        if bytes.count > 1, strikes(.shortWrite, 1, in: settings.errorEvery / 8) {
+        if bytes.count > 1, strikes(.shortWrite, 1, in: settings.errorEvery / 8 + 1) {
             world.faults.hit(.shortWrite)
             let count = 1 + random.below(bytes.count - 1)
             put(file, at: offset, Array(bytes.prefix(count)))
