@@ -60,7 +60,7 @@ extension ShardMachine {
             effects.removeLast()
             forget(last.key, from: first)
         }
-        for item in again { enqueue(item, now: now, rows: rows) }
+        rerun(again, now: now, rows: rows)
     }
 
     /// Takes an effect that did not happen out of its entity's overlay.

@@ -46,6 +46,7 @@ public struct ShardMachine {
     /// Answers that may go out.
     var ready = Deque<(Ticket, Answer)>()
     var fetches = Deque<Fetch>()
+    var lastFetch: UInt64 = 0
     /// Entities with something in flight. Never iterated: only looked up.
     var lanes: [EntityKey: Lane] = [:]
 
@@ -150,6 +151,8 @@ struct Lane {
     var pendingRows: [(key: [UInt8], row: IdempotencyRow)] = []
     /// Operations behind a fetch, in order; the first is the one that the fetch is for.
     var parked = Deque<Item>()
+    /// The number of that fetch.
+    var fetch: UInt64?
 
     var isIdle: Bool { pendingEffects == 0 && parked.isEmpty }
 }
