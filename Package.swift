@@ -100,5 +100,10 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
+
+        // The house rules, and the outside contract on real processes.
+        tests("TidyTests", []),
+        .target(name: "CTestShims", path: "Tests/CTestShims"),
+        tests("EndToEndTests", ["Primitives", "CTestShims"]),
     ]
 )
