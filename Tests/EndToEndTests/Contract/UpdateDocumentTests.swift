@@ -115,12 +115,11 @@ extension Contract {
             let client = try SharedNode.client()
             let document = #"{"do":[{"increment":"/n","by":1}],"else-create":{"n":10}}"#
             expectWritten(try client.patch("\(kind)/new", .update, document))
-            let found = try client.get("\(kind)/new")
-            #expect(found.text == #"{"n":10}"# || found.text == #"{"n":11}"#, "\(found)")
-            #expect(found["Content-Type"] == "application/json")
-            let before = found.text
+            expectFound(try client.get("\(kind)/new"), #"{"n":11}"#, type: "application/json")
             expectWritten(try client.patch("\(kind)/new", .update, document))
-            #expect(try client.get("\(kind)/new").text == (before == #"{"n":10}"# ? #"{"n":11}"# : #"{"n":12}"#))
+            expectFound(try client.get("\(kind)/new"), #"{"n":12}"#)
+            let guarded = #"{"if":[{"at":"/n","eq":9}],"do":[],"else-create":{"n":10}}"#
+            expectProblem(try client.patch("\(kind)/guarded", .update, guarded), "condition-failed", positioned: true)
         }
 
         @Test func incrementsFromManyConnectionsAllCount() throws {
