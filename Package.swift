@@ -75,7 +75,7 @@ let package = Package(
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
-        floor("RocksStore", ["Primitives", "CRocksDB", "CPosixShims"]),
+        floor("RocksStore", ["Primitives", "CRocksDB"]),
         floor("ClusterMetadata", ["Primitives", "HashRing", "CPosixShims"]),
         floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
 
@@ -100,6 +100,10 @@ let package = Package(
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
 
         tests("PrimitivesTests", ["Primitives"]),
+        tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
+        tests("EntitiesTests", ["Entities", "Primitives"]),
+        tests("RocksStoreTests", ["RocksStore", "Primitives"]),
+        tests("HashRingTests", ["HashRing", "Primitives"]),
 
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),

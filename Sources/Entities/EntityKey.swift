@@ -1,4 +1,4 @@
-public import Primitives
+import Primitives
 
 /// The name of one entity: `kind/id`, already decoded. Two spellings of one path give equal keys.
 ///
@@ -12,18 +12,42 @@ public struct EntityKey: Hashable, Sendable {
     /// `XXH64(bytes, seed)` under the cluster's seed: the entity's place on the ring.
     public let ringHash: UInt64
 
+    /// The most bytes that a key can have.
+    static let bytesMax = Limits.kindBytesMax + 1 + Limits.idBytesMax
+
     public var kind: ArraySlice<UInt8> { bytes[..<kindLength] }
     public var id: ArraySlice<UInt8> { bytes[(kindLength + 1)...] }
 
     /// Reads the path of a request after `/v1/entities/` (or `/v1/outcomes/`, `/v1/where/`): percent-decoded once, `/`
-    /// raw or `%2F` alike.
+    /// raw or `%2F` alike. A query is not part of the path. One pass, one allocation.
     public init(path: ArraySlice<UInt8>, seed: UInt64) throws(Problem) {
-        fatalError("skeleton")
+        try self.init(text: path, percentDecoding: true, seed: seed)
     }
 
     /// Reads plain text, as in a batch line: nothing is decoded.
     public init(plain: ArraySlice<UInt8>, seed: UInt64) throws(Problem) {
-        fatalError("skeleton")
+        try self.init(text: plain, percentDecoding: false, seed: seed)
+    }
+
+    private init(text: ArraySlice<UInt8>, percentDecoding: Bool, seed: UInt64) throws(Problem) {
+        guard text.count <= KeyScan.textBytesMax else { throw KeyFault.idTooLong.problem }
+        var bytes = Array(text)
+        let scan: KeyScan
+        do {
+            var span = bytes.mutableSpan
+            scan = try KeyScan(&span, percentDecoding: percentDecoding)
+        } catch {
+            throw error.problem
+        }
+        bytes.removeLast(bytes.count - scan.count)
+        self.init(checked: bytes, kindLength: scan.kindLength, ringHash: XXH64.hash(bytes, seed: seed))
+    }
+
+    /// Takes what an earlier check of the same bytes found.
+    init(checked bytes: [UInt8], kindLength: Int, ringHash: UInt64) {
+        self.bytes = bytes
+        self.kindLength = kindLength
+        self.ringHash = ringHash
     }
 
     public static func == (left: Self, right: Self) -> Bool {
@@ -34,6 +58,8 @@ public struct EntityKey: Hashable, Sendable {
 
     /// Whether `text` can be a kind.
     public static func isKind(_ text: ArraySlice<UInt8>) -> Bool {
-        fatalError("skeleton")
+        guard let first = text.first, text.count <= Limits.kindBytesMax else { return false }
+        return KeyScan.isKindByte(first, first: true)
+            && text.dropFirst().allSatisfy { KeyScan.isKindByte($0, first: false) }
     }
 }

@@ -1,5 +1,3 @@
-public import Primitives
-
 /// One write of one entity, parsed and checked against the limits, before it is known what it will meet.
 public struct WriteOperation: Sendable {
     public let key: EntityKey

@@ -1,4 +1,4 @@
-public import Primitives
+import Primitives
 
 /// The rows that one shard keeps, as keys of its ordered store.
 ///
@@ -23,6 +23,10 @@ public enum StoreRows {
     }
 
     public static func idempotency(_ key: EntityKey, _ idempotencyKey: [UInt8]) -> [UInt8] {
+        idempotency(key, idempotencyKey[...])
+    }
+
+    static func idempotency(_ key: EntityKey, _ idempotencyKey: ArraySlice<UInt8>) -> [UInt8] {
         var writer = ByteWriter(reserving: 11 + key.bytes.count + idempotencyKey.count)
         writer.write(idempotencyFamily)
         writer.writeBigEndian(key.ringHash)

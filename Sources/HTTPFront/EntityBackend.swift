@@ -1,6 +1,6 @@
 public import Entities
 public import NIOCore
-public import Primitives
+internal import Primitives
 
 /// What the HTTP front asks of the node: the port between floors 4 and 5. The front parses, limits and answers; the
 /// backend knows where entities live.

@@ -1,3 +1,4 @@
+import DequeModule
 public import Entities
 public import Primitives
 

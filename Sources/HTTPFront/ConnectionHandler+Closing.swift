@@ -1,0 +1,66 @@
+internal import NIOCore
+internal import Primitives
+
+extension ConnectionHandler: LoopConnection {
+    /// Closes once nothing more will be taken and everything has been answered.
+    func closeIfDone() {
+        guard isFinishing, exchanges.isEmpty, let context else { return }
+        phase = .lingering(outputDone: false, dropped: 0)
+        clocks.lingers(now)
+        readIsWanted = true
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { [self] _ in answersAreOut() }
+        context.writeAndFlush(wrapOutboundOut(output), promise: written)
+        output = ByteBuffer()
+    }
+
+    /// Everything has reached the kernel: says so to the client, and waits for its end, so that what it still sends does
+    /// not make the kernel reset the connection under the answer.
+    private func answersAreOut() {
+        guard case .lingering(_, let dropped) = phase, let context else { return }
+        if clientFinished {
+            context.close(promise: nil)
+        } else {
+            phase = .lingering(outputDone: true, dropped: dropped)
+            context.close(mode: .output, promise: nil)
+        }
+    }
+
+    /// Input after the last answer.
+    func drop(_ count: Int, outputDone: Bool, dropped: Int) {
+        let dropped = dropped + count
+        phase = .lingering(outputDone: outputDone, dropped: dropped)
+        if dropped > FrontLimits.lingerBytesMax { context?.close(promise: nil) }
+    }
+
+    func drain() {
+        guard case .serving = phase else { return }
+        isDraining = true
+        now = eventLoop.now
+        switch intake {
+        case .none, .discard: phase = .finishing
+        case .collect: break
+        }
+        settle()
+    }
+
+    func abandon() { context?.close(promise: nil) }
+
+    /// The channel is gone; answers that still come are dropped.
+    func closed() {
+        if case .closed = phase { return }
+        phase = .closed
+        loop.remove(self)
+        loop.cap.release()
+        loop.counters.connectionsClosed &+= 1
+        timer?.cancel()
+        timer = nil
+        context = nil
+        firstSlot += UInt64(exchanges.count)
+        exchanges.removeAll()
+        intake = .none
+        bodyBytes = []
+        input = ByteBuffer()
+        output = ByteBuffer()
+    }
+}

@@ -1,0 +1,175 @@
+internal import Entities
+internal import NIOCore
+internal import Primitives
+
+/// What is being done with the body of the request that is being decoded.
+enum Intake {
+    /// No request is being decoded, or its head is.
+    case none
+    /// Kept until it is complete, then run.
+    case collect(Collected)
+    /// The request has been refused; what is left of its body is dropped, up to this much.
+    case discard(left: Int)
+}
+
+/// A request whose body is coming.
+struct Collected {
+    let work: Work
+    let route: HTTPCounters.Route
+    let isHead: Bool
+    let isOldVersion: Bool
+    let keepsAlive: Bool
+    let bodyBytesMax: Int
+}
+
+extension ConnectionHandler {
+    /// Decodes and runs requests until there are no more bytes or no more room.
+    func decodeRequests() {
+        while case .serving = phase, hasRoom {
+            switch decoder.next(&input) {
+            case .needMore:
+                inputIsExhausted()
+                return
+            case .head: receivedHead()
+            case .body(let piece): received(piece)
+            case .end: receivedEnd()
+            case .refused(let problem): refuseConnection(Refusal(problem), route: .other)
+            }
+            if output.readableBytes >= FrontLimits.outputBytesMax { flush() }
+        }
+    }
+
+    private func inputIsExhausted() {
+        if input.readableBytes == 0 { input = ByteBuffer() }
+        if clientFinished {
+            clientEnded()
+        } else if case .none = intake {
+            clocks.waitsForHead(decoder.isBetweenRequests && input.readableBytes == 0 ? nil : now)
+        }
+    }
+
+    /// The client has shut down its side. Whatever it sent completely is answered.
+    private func clientEnded() {
+        if decoder.isInBody || input.readableBytes > 0 {
+            let problem = Problem(.badRequest, "the request ended before it was complete")
+            refuseConnection(Refusal(problem), route: .other)
+        } else {
+            phase = .finishing
+        }
+    }
+
+    // MARK: Head
+
+    private func receivedHead() {
+        clocks.waitsForHead(nil)
+        let hasBody = decoder.head.hasBody
+        if hasBody { clocks.bodyBegins(now) }
+        switch service.admit(decoder.head, loop) {
+        case .refuse(let refusal, let route): refuseRequest(refusal, route)
+        case .batch:
+            refuseConnection(Refusal(Problem(.notFound, "no batches here")), route: .batch)
+        case .run(let work, let route, let bodyBytesMax):
+            let head = decoder.head
+            intake = .collect(
+                Collected(
+                    work: work, route: route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0,
+                    keepsAlive: head.keepsAlive, bodyBytesMax: bodyBytesMax))
+            if hasBody { expectBody(head.contentLength) }
+        }
+    }
+
+    /// Makes room for a body, and asks for it where the client waits to be asked (RFC 9110 §10.1.1).
+    private func expectBody(_ length: Int?) {
+        if let length { bodyBytes.reserveCapacity(length) }
+        guard decoder.head.expectation == .hundredContinue, decoder.head.minorVersion >= 1,
+            input.readableBytes == 0
+        else { return }
+        if exchanges.isEmpty { writeContinue() } else { owesContinue = true }
+    }
+
+    func writeContinue() {
+        owesContinue = false
+        output.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+    }
+
+    /// Refuses one request. The connection goes on behind its body, unless that is too large to be worth reading, or the
+    /// client may not send it after this answer.
+    private func refuseRequest(_ refusal: Refusal, _ route: HTTPCounters.Route) {
+        let head = decoder.head
+        let length = head.contentLength ?? 0
+        let bodyMayNotCome = head.hasBody && head.expectation != .none
+        guard head.keepsAlive, refusal.problem.code != .entityTooLarge, !bodyMayNotCome,
+            length <= Limits.entityBytesDefault
+        else {
+            return refuseConnection(refusal, route: route, isHead: head.method == .head)
+        }
+        append(refusal, route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0)
+        intake = .discard(left: Limits.entityBytesDefault)
+    }
+
+    /// Refuses, and takes nothing more from this connection.
+    func refuseConnection(_ refusal: Refusal, route: HTTPCounters.Route, isHead: Bool = false) {
+        phase = .finishing
+        intake = .none
+        owesContinue = false
+        bodyBytes = []
+        input = ByteBuffer()
+        append(refusal, route, isHead: isHead, isOldVersion: false)
+    }
+
+    private func append(_ refusal: Refusal, _ route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool) {
+        let slot = append(
+            Exchange(
+                route: route, isHead: isHead, isOldVersion: isOldVersion, key: nil, isWrite: false, listShape: nil,
+                startedAt: now, byteCount: 0, reply: nil))
+        deliver(.refusal(refusal), slot: slot)
+    }
+
+    // MARK: Body
+
+    private func received(_ piece: ByteBuffer) {
+        clocks.bodyReceived(piece.readableBytes)
+        switch intake {
+        case .none: preconditionFailure("a body belongs to a request")
+        case .collect(let collected):
+            guard bodyBytes.count + piece.readableBytes <= collected.bodyBytesMax else {
+                let position = collected.work.key.flatMap(service.position)
+                let refusal = Refusal(Problem.bodyTooLarge(max: collected.bodyBytesMax), position: position)
+                return refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
+            }
+            piece.withUnsafeReadableBytes { bodyBytes.append(contentsOf: $0) }
+        case .discard(let left):
+            guard piece.readableBytes <= left else {
+                phase = .finishing
+                return
+            }
+            intake = .discard(left: left - piece.readableBytes)
+        }
+    }
+
+    private func receivedEnd() {
+        clocks.bodyEnds()
+        guard case .collect(let collected) = intake else {
+            intake = .none
+            if isDraining { phase = .finishing }
+            return
+        }
+        intake = .none
+        owesContinue = false
+        let body = bodyBytes
+        bodyBytes = []
+        if !collected.keepsAlive || isDraining { phase = .finishing }
+        run(collected, body: body)
+    }
+
+    private func run(_ collected: Collected, body: [UInt8]) {
+        var listShape: ListShape?
+        if case .list(_, let shape) = collected.work { listShape = shape }
+        let slot = append(
+            Exchange(
+                route: collected.route, isHead: collected.isHead, isOldVersion: collected.isOldVersion,
+                key: collected.work.key, isWrite: collected.work.isWrite, listShape: listShape, startedAt: now,
+                byteCount: body.count, reply: nil))
+        service.run(collected.work, body: body, replyTo: self, slot: slot)
+    }
+}

@@ -1,0 +1,180 @@
+internal import Entities
+internal import NIOCore
+internal import Primitives
+
+/// One HTTP/1.1 connection: bytes in, requests to the service, answers out in request order.
+///
+/// Requests are decoded as far as there is room for their answers; where there is none, reading stops and the client's
+/// socket fills (pipelining is bounded by `Limits.pipelinedRequestsMax` and by bytes). Answers are encoded into one
+/// buffer as soon as their turn comes and leave in one flush a wake-up. A connection has one timer, which looks at all
+/// deadlines when it comes.
+///
+/// The files beside this one hold the parts: reading, answering, batches, deadlines and closing.
+// SAFETY: every method and property is used on the connection's event loop only; `ReplySink` demands it of callers.
+final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, ConnectionSink, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase {
+        /// Takes requests.
+        case serving
+        /// Takes no more; closes once all answers are out.
+        case finishing
+        /// All answers have been handed to the socket; what still comes in is dropped.
+        case lingering(outputDone: Bool, dropped: Int)
+        case closed
+    }
+
+    let service: Service
+    let loop: LoopContext
+    let eventLoop: any EventLoop
+    var context: ChannelHandlerContext?
+    var indexInLoop = 0
+    private var isWithinCap = true
+
+    // Reading.
+    var phase = Phase.serving
+    var decoder = RequestDecoder()
+    var input = ByteBuffer()
+    var intake = Intake.none
+    /// The body of the request in `intake`, as far as it has come.
+    var bodyBytes: [UInt8] = []
+    var clientFinished = false
+    var readIsWanted = false
+    var isDraining = false
+
+    // Answering.
+    var exchanges = CircularBuffer<Exchange>(initialCapacity: 4)
+    /// The slot of `exchanges.first`; slots count up by one.
+    var firstSlot: UInt64 = 0
+    var bytesInFlight = 0
+    /// `100 Continue` is owed once all requests before have been answered.
+    var owesContinue = false
+    var output = ByteBuffer()
+    var socketHasRoom = true
+
+    // Deadlines.
+    var now: NIODeadline
+    var clocks: ConnectionClocks
+    var timer: NIOScheduledCallback?
+
+    init(service: Service, loop: LoopContext) {
+        self.service = service
+        self.loop = loop
+        eventLoop = loop.eventLoop
+        now = loop.eventLoop.now
+        clocks = ConnectionClocks(now: now)
+    }
+
+    // MARK: Events of the channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        loop.counters.connectionsAccepted &+= 1
+        loop.add(self)
+        isWithinCap = loop.cap.acquire()
+        setTimer()
+        if context.channel.isActive { begin() }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin()
+        context.fireChannelActive()
+    }
+
+    private func begin() {
+        if loop.isDraining {
+            phase = .finishing
+        } else if !isWithinCap {
+            loop.counters.connectionsRefused &+= 1
+            refuseConnection(Refusal(Problem(.overloaded, "too many connections")), route: .other)
+        }
+        settle()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { closed() }
+
+    func handlerRemoved(context: ChannelHandlerContext) { closed() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        now = eventLoop.now
+        loop.counters.bytesIn &+= UInt64(bytes.readableBytes)
+        if case .lingering(let outputDone, let dropped) = phase {
+            drop(bytes.readableBytes, outputDone: outputDone, dropped: dropped)
+            return
+        }
+        guard case .serving = phase else { return }
+        if input.readableBytes == 0 { input = bytes } else { input.writeBuffer(&bytes) }
+        decodeRequests()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { settle() }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .some(.inputClosed) = event as? ChannelEvent else { return }
+        now = eventLoop.now
+        clientFinished = true
+        if case .lingering(let outputDone, _) = phase {
+            if outputDone { context.close(promise: nil) }
+            return
+        }
+        decodeRequests()
+        settle()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        socketHasRoom = context.channel.isWritable
+        guard socketHasRoom else { return }
+        now = eventLoop.now
+        settle()
+    }
+
+    /// Reads go on while there is room for what they may bring.
+    func read(context: ChannelHandlerContext) {
+        if mayRead { context.read() } else { readIsWanted = true }
+    }
+
+    // MARK: One wake-up's end
+
+    /// Brings everything to rest after something happened: decodes what waited for room, writes what is ready, reads on,
+    /// and closes when all is done.
+    func settle() {
+        decodeRequests()
+        flush()
+        closeIfDone()
+        if readIsWanted, mayRead, let context {
+            readIsWanted = false
+            context.read()
+        }
+    }
+
+    private var mayRead: Bool {
+        switch phase {
+        case .serving: hasRoom
+        case .finishing: false
+        case .lingering: true
+        case .closed: false
+        }
+    }
+
+    /// Whether another request may be taken in.
+    var hasRoom: Bool {
+        exchanges.count < Limits.pipelinedRequestsMax && bytesInFlight < FrontLimits.pipelinedBytesMax && socketHasRoom
+    }
+
+    func flush() {
+        guard output.readableBytes > 0, let context else { return }
+        let count = output.readableBytes
+        loop.counters.bytesOut &+= UInt64(count)
+        clocks.wrote(count)
+        clocks.touch(now)
+        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+        if output.capacity > FrontLimits.keptBufferBytesMax { output = ByteBuffer() } else { output.clear() }
+    }
+}

@@ -1,0 +1,126 @@
+internal import Entities
+internal import NIOCore
+internal import Primitives
+
+/// What the front decided about a request when its head had been read.
+enum Admission {
+    /// Refused by the head alone.
+    case refuse(Refusal, HTTPCounters.Route)
+    /// To be run once its body, of at most `bodyBytesMax` bytes, is there.
+    case run(Work, HTTPCounters.Route, bodyBytesMax: Int)
+    /// A stream of operations.
+    case batch(any EntityBackend)
+}
+
+/// A refusal with the fields that its status calls for.
+struct Refusal {
+    var problem: Problem
+    var position: ShardPosition?
+    /// Of a 412, where the entity exists.
+    var currentVersion: Position?
+    /// Of a 405.
+    var allow: StaticString?
+
+    init(
+        _ problem: Problem, position: ShardPosition? = nil, currentVersion: Position? = nil,
+        allow: StaticString? = nil
+    ) {
+        self.problem = problem
+        self.position = problem.code.hasPosition ? position : nil
+        self.currentVersion = currentVersion
+        self.allow = allow
+    }
+}
+
+/// An admitted request that waits for its body.
+enum Work {
+    case read(ReadRequest)
+    case write(WriteDraft)
+    case list(ListRequest, ListShape)
+    case admin(AdminRequest)
+
+    var key: EntityKey? {
+        switch self {
+        case .read(let request): request.key
+        case .write(let draft): draft.key
+        case .list, .admin: nil
+        }
+    }
+
+    var isWrite: Bool {
+        if case .write = self { true } else { false }
+    }
+}
+
+/// How a page is to be shown.
+struct ListShape {
+    var withValues: Bool
+    /// `require=full`
+    var mustBeFull: Bool
+}
+
+/// A write whose body has not come yet.
+struct WriteDraft {
+    enum Kind {
+        case put(contentType: [UInt8], ttlSeconds: UInt64?)
+        case patch(PatchKind)
+        case delete
+    }
+
+    let key: EntityKey
+    let kind: Kind
+    let preconditions: Preconditions
+    let idempotencyKey: [UInt8]?
+    let wantsRepresentation: Bool
+
+    consuming func operation(body: consuming [UInt8]) -> WriteOperation {
+        let action: WriteOperation.Action =
+            switch kind {
+            case .put(let contentType, let ttlSeconds):
+                .put(state: body, contentType: contentType, ttlSeconds: ttlSeconds)
+            case .patch(let patch): .patch(patch, document: body)
+            case .delete: .delete
+            }
+        return WriteOperation(
+            key: key, action: action, preconditions: preconditions, idempotencyKey: idempotencyKey,
+            wantsRepresentation: wantsRepresentation)
+    }
+}
+
+/// One request from the moment it was run (or refused) until its answer is written: a slot in the connection's order.
+struct Exchange {
+    let route: HTTPCounters.Route
+    /// The answer has no body, whatever its head says.
+    let isHead: Bool
+    let isOldVersion: Bool
+    let key: EntityKey?
+    let isWrite: Bool
+    let listShape: ListShape?
+    let startedAt: NIODeadline
+    /// What it counts for in the connection's bytes in flight.
+    let byteCount: Int
+    /// Held until the requests before it have been answered.
+    var reply: Reply?
+}
+
+enum Reply {
+    case answer(Answer)
+    case refusal(Refusal)
+    case plain(AdminResponse)
+}
+
+/// The connection as the services see it.
+protocol ConnectionSink: ReplySink {
+    func deliver(_ response: AdminResponse, slot: UInt64)
+}
+
+/// What stands behind a listener: decides about heads, and runs what it admitted. Called on the connection's loop.
+protocol RequestService: AnyObject, Sendable {
+    func admit(_ head: RequestHead, _ loop: LoopContext) -> Admission
+
+    /// Answered exactly once through `sink`, as ``EntityBackend`` says.
+    func run(_ work: consuming Work, body: consuming [UInt8], replyTo sink: any ConnectionSink, slot: UInt64)
+
+    /// For a refusal that the connection makes by itself.
+    func position(of key: EntityKey) -> ShardPosition?
+}

@@ -1,0 +1,123 @@
+public import NIOCore
+internal import NIOPosix
+internal import Primitives
+
+/// One HTTP/1.1 listener and its connections.
+public final class HTTPServer: Sendable {
+    /// What an operator may set.
+    public struct Options: Sendable {
+        /// `Limits.connectionsMax` unless it is given.
+        public var connectionsMax: Int
+        /// Connections that the kernel may hold before they are accepted.
+        public var backlog: CInt = 1024
+        /// Of the jitter in `Retry-After`.
+        public var seed: UInt64 = 0
+
+        /// The wall clock in seconds since 1970, for `Date`. Called once an answer, on any loop.
+        public var wallSeconds: @Sendable () -> UInt64
+
+        public init(
+            wallSeconds: @escaping @Sendable () -> UInt64, connectionsMax: Int? = nil
+        ) {
+            self.wallSeconds = wallSeconds
+            self.connectionsMax = connectionsMax ?? Limits.connectionsMax
+        }
+    }
+
+    /// Where it listens; the port is the real one where 0 was asked for.
+    public let localAddress: SocketAddress
+
+    private let channel: any Channel
+    private let loops: LoopContexts
+
+    private init(channel: any Channel, localAddress: SocketAddress, loops: LoopContexts) {
+        self.channel = channel
+        self.localAddress = localAddress
+        self.loops = loops
+    }
+
+    /// Binds and serves the entity routes (API §1) until ``shutDown(within:)``. Connections are spread over the loops of
+    /// `group`; `backend` is called on each connection's own loop.
+    public static func serve<Backend: EntityBackend>(
+        _ backend: Backend, on group: any EventLoopGroup, host: String, port: Int, options: Options
+    ) async throws -> HTTPServer {
+        try await bind(EntityService(backend: backend), on: group, host: host, port: port, options: options)
+    }
+
+    static func bind<Service: RequestService>(
+        _ service: Service, on group: any EventLoopGroup, host: String, port: Int, options: Options
+    ) async throws -> HTTPServer {
+        let loops = LoopContexts(group, options)
+        let marks = ChannelOptions.Types.WriteBufferWaterMark(
+            low: FrontLimits.socketQueueBytesLow, high: FrontLimits.socketQueueBytesHigh)
+        let channel = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: options.backlog)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.writeBufferWaterMark, value: marks)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = ConnectionHandler(service: service, loop: loops.context(of: channel.eventLoop))
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
+            .bind(host: host, port: port).get()
+        guard let localAddress = channel.localAddress else { throw ChannelError.unknownLocalAddress }
+        return HTTPServer(channel: channel, localAddress: localAddress, loops: loops)
+    }
+
+    /// Stops accepting, lets every connection answer what is in flight (with `Connection: close`), and returns when all
+    /// have closed. What is still open after `limit` is cut off.
+    public func shutDown(within limit: TimeAmount) async {
+        try? await channel.close()
+        await loops.drain(within: limit)
+    }
+
+    /// What all loops have counted, each asked on its own loop.
+    public func counters() async -> HTTPCounters { await loops.counters() }
+}
+
+/// The contexts of all loops of one listener.
+// SAFETY: the array never changes, and each context is used on its own event loop only.
+final class LoopContexts: @unchecked Sendable {
+    private let contexts: [LoopContext]
+
+    init(_ group: any EventLoopGroup, _ options: HTTPServer.Options) {
+        let cap = ConnectionCap(max: options.connectionsMax)
+        var seeds = SplitMix64(seed: options.seed)
+        var contexts: [LoopContext] = []
+        for eventLoop in group.makeIterator() {
+            contexts.append(
+                LoopContext(eventLoop: eventLoop, cap: cap, seed: seeds.next(), wallSeconds: options.wallSeconds))
+        }
+        self.contexts = contexts
+    }
+
+    func context(of eventLoop: any EventLoop) -> LoopContext {
+        for context in contexts where context.eventLoop === eventLoop { return context }
+        preconditionFailure("a connection lives on a loop of its listener's group")
+    }
+
+    private var eventLoops: [any EventLoop] { contexts.map(\.eventLoop) }
+
+    func drain(within limit: TimeAmount) async {
+        let drained = eventLoops.map { eventLoop in
+            let cut = eventLoop.scheduleTask(in: limit) { self.context(of: eventLoop).abandonAll() }
+            let drained = eventLoop.flatSubmit { self.context(of: eventLoop).drain() }
+            drained.whenComplete { _ in cut.cancel() }
+            return drained
+        }
+        for future in drained { try? await future.get() }
+    }
+
+    func counters() async -> HTTPCounters {
+        var sum = HTTPCounters()
+        for eventLoop in eventLoops {
+            let counted = try? await eventLoop.submit { self.context(of: eventLoop).counters }.get()
+            if let counted { sum.add(counted) }
+        }
+        return sum
+    }
+
+}

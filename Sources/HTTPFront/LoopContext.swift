@@ -1,0 +1,111 @@
+internal import NIOCore
+internal import Primitives
+internal import Synchronization
+
+/// What the connections of one event loop share: the date, counters, scratch memory, and the list of those connections.
+/// Everything here is touched on that loop only.
+final class LoopContext {
+    let eventLoop: any EventLoop
+    let cap: ConnectionCap
+    var counters = HTTPCounters()
+    /// For one request's path or query while it is being read. Emptied by each user.
+    var scratch: [UInt8] = []
+    /// For a body whose length must be known before its head is written. Emptied by each user.
+    var bodyScratch = ByteBuffer()
+
+    private let wallSeconds: @Sendable () -> UInt64
+    private var jitter: SplitMix64
+    private var dateSecond: UInt64?
+    private var dateText: [UInt8] = []
+    private var connections: [any LoopConnection] = []
+    private(set) var isDraining = false
+    private var emptied: EventLoopPromise<Void>?
+
+    /// - Parameters:
+    ///   - cap: shared by all loops of the listener.
+    ///   - wallSeconds: seconds since 1970, for `Date`.
+    ///   - seed: of the jitter in `Retry-After`.
+    init(
+        eventLoop: any EventLoop, cap: ConnectionCap, seed: UInt64, wallSeconds: @escaping @Sendable () -> UInt64
+    ) {
+        self.eventLoop = eventLoop
+        self.cap = cap
+        self.wallSeconds = wallSeconds
+        jitter = SplitMix64(seed: seed)
+    }
+
+    /// `Date` as IMF-fixdate, formatted once a second.
+    func date() -> [UInt8] {
+        let second = wallSeconds()
+        if second != dateSecond {
+            dateSecond = second
+            var text = ByteBuffer()
+            text.writeFixdate(secondsSince1970: second)
+            dateText = Array(text.readableBytesView)
+        }
+        return dateText
+    }
+
+    /// 1 to `Limits.retryAfterSecondsMax`, spread so that refused clients do not come back together.
+    func retryAfterSeconds() -> UInt64 { 1 + jitter.below(Limits.retryAfterSecondsMax) }
+
+    // MARK: Connections
+
+    var connectionCount: Int { connections.count }
+
+    func add(_ connection: any LoopConnection) {
+        connection.indexInLoop = connections.count
+        connections.append(connection)
+    }
+
+    func remove(_ connection: any LoopConnection) {
+        let index = connection.indexInLoop
+        precondition(connections[index] === connection, "a connection is removed once, where it stands")
+        connections.swapAt(index, connections.count - 1)
+        connections[index].indexInLoop = index
+        connections.removeLast()
+        if connections.isEmpty { emptied?.succeed() }
+    }
+
+    /// Lets every connection answer what is in flight and close; new ones close at once.
+    ///
+    /// - Returns: done when the last connection has closed.
+    func drain() -> EventLoopFuture<Void> {
+        isDraining = true
+        let promise = emptied ?? eventLoop.makePromise(of: Void.self)
+        emptied = promise
+        // A copy, since draining one may remove it.
+        for connection in Array(connections) { connection.drain() }
+        if connections.isEmpty { promise.succeed() }
+        return promise.futureResult
+    }
+
+    func abandonAll() {
+        for connection in Array(connections) { connection.abandon() }
+    }
+}
+
+/// The count of open connections of one listener, over all its loops.
+final class ConnectionCap: Sendable {
+    private let open = Atomic<Int>(0)
+    private let max: Int
+
+    init(max: Int) { self.max = max }
+
+    /// Counts one more. False when that is over the limit; it must be given back all the same.
+    func acquire() -> Bool { open.add(1, ordering: .relaxed).newValue <= max }
+
+    func release() { open.subtract(1, ordering: .relaxed) }
+}
+
+/// A connection as its loop's list sees it.
+protocol LoopConnection: AnyObject {
+    /// Where it stands in the list; kept by ``LoopContext``.
+    var indexInLoop: Int { get set }
+
+    /// Takes no new request, answers those in flight and closes.
+    func drain()
+
+    /// Closes now, whatever is in flight.
+    func abandon()
+}

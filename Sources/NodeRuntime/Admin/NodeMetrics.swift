@@ -1,0 +1,85 @@
+import Entities
+import HTTPFront
+import LogFiles
+import NIOCore
+import Primitives
+import RocksStore
+
+/// What `/metrics` shows of a node. Every label has few values: routes, status classes, problem codes.
+struct NodeMetrics {
+    let view: NodeView
+    let front: HTTPServer?
+
+    func text() async -> String {
+        var text = PrometheusText()
+        if let front { http(await front.counters(), &text) }
+        await queues(&text)
+        log(&text)
+        stores(&text)
+        return text.text
+    }
+
+    private func http(_ counters: HTTPCounters, _ text: inout PrometheusText) {
+        var answers: [(String, String, UInt64)] = []
+        for route in HTTPCounters.Route.allCases {
+            for statusClass in 1...5 {
+                let count = counters.answered(route, statusClass: statusClass)
+                if count > 0 { answers.append(("\(route)", "\(statusClass)xx", count)) }
+            }
+        }
+        text.counters("http_requests_total", "Answers by route and status class.", labels: ("route", "status"), answers)
+        text.counters(
+            "http_refusals_total", "Refusals by problem code.", label: "code",
+            ProblemCode.allCases.map { ("\($0.name)", counters.refused($0)) }.filter { $0.1 > 0 })
+        text.counters(
+            "http_timeouts_total", "Connections and requests given up, by deadline.", label: "deadline",
+            HTTPCounters.Timeout.allCases.map { ("\($0)", counters.timedOut($0)) })
+        text.counter("http_received_bytes_total", "Bytes received from clients.", counters.bytesIn)
+        text.counter("http_sent_bytes_total", "Bytes sent to clients.", counters.bytesOut)
+        text.counter("http_connections_total", "Connections accepted.", counters.connectionsAccepted)
+        text.counter("http_connections_refused_total", "Connections over the limit.", counters.connectionsRefused)
+        text.gauge(
+            "http_connections", "Connections open.", counters.connectionsAccepted - counters.connectionsClosed)
+    }
+
+    private func queues(_ text: inout PrometheusText) async {
+        var items = 0
+        var bytes = 0
+        for loop in view.loops {
+            guard let depth = try? await loop.queueDepth().get() else { continue }
+            items += depth.items
+            bytes += depth.bytes
+        }
+        text.gauge("queue_operations", "Operations admitted and not yet answered.", items)
+        text.gauge("queue_bytes", "Bytes that those operations hold.", bytes)
+    }
+
+    private func log(_ text: inout PrometheusText) {
+        let statistics = view.log.statistics
+        text.counter("log_groups_total", "Groups written.", statistics.groups)
+        text.counter("log_records_total", "Records written.", statistics.records)
+        text.counter("log_payload_bytes_total", "Payload bytes accepted.", statistics.payloadBytes)
+        text.counter("log_written_bytes_total", "Bytes written to segments.", statistics.writtenBytes)
+        text.counter("log_syncs_total", "fdatasync calls.", statistics.syncs)
+        text.counter("log_segments_recycled_total", "Segments used again.", statistics.segmentsRecycled)
+        text.gauge("log_live_bytes", "Bytes of segments that a restart may need.", statistics.liveBytes)
+        text.gauge("log_durable_lsn", "Highest LSN on stable storage.", view.log.durableLSN.rawValue)
+        text.gauge("storage_full", "1 while writes are refused for lack of space.", view.space.isFull ? 1 : 0)
+    }
+
+    private func stores(_ text: inout PrometheusText) {
+        let all = view.table.hosts.compactMap { try? $0.store.statistics() }
+        let served = view.table.hosts.filter(\.isServing).count
+        text.gauge("shards", "Shards of the cluster.", view.table.ring.shardCount)
+        text.gauge("shards_served", "Shards that this node serves.", served)
+        text.gauge("store_table_bytes", "Bytes of table files.", all.reduce(0) { $0 + $1.tableBytes })
+        text.gauge("store_estimated_rows", "Rows, as RocksDB estimates them.", all.reduce(0) { $0 + $1.estimatedRows })
+        text.gauge("store_memtable_bytes", "Bytes of memtables.", all.reduce(0) { $0 + $1.memtableBytes })
+        text.gauge("store_unflushed_bytes", "Bytes that only the log makes durable.", view.flushes.unflushedBytes)
+        text.gauge("store_cache_bytes", "Bytes in the block cache.", view.resources.blockCacheBytes)
+        text.gauge(
+            "store_compaction_debt_bytes", "Bytes that compaction has still to rewrite.",
+            all.reduce(0) { $0 + $1.compactionDebtBytes })
+        text.counter("store_flushes_total", "Flushes done.", view.flushes.flushCount)
+    }
+}

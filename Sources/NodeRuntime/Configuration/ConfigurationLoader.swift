@@ -1,0 +1,121 @@
+import Primitives
+import Yams
+
+/// Why the configuration cannot be used: one line that says what, where and what to do.
+public struct ConfigurationError: Error, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}
+
+/// Merges the four sources of configuration: flags over environment over the YAML file over the defaults.
+public enum ConfigurationLoader {
+    /// - Parameters:
+    ///   - flags: values by setting name, as the command line gave them.
+    ///   - environment: the process environment; only `KEYSTEAD_…` is looked at, and an unknown one of those is an error.
+    ///   - yaml: the configuration file's text and path, where there is one.
+    public static func load(
+        flags: [String: String], environment: [String: String], yaml: (text: String, path: String)?
+    ) throws(ConfigurationError) -> NodeConfiguration {
+        var configuration = NodeConfiguration()
+        if let yaml {
+            for (name, text) in try values(ofYAML: yaml.text, path: yaml.path) {
+                try set(name, to: text, from: yaml.path, in: &configuration)
+            }
+        }
+        for (variable, text) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix("KEYSTEAD_") {
+            guard let setting = Setting.all.first(where: { $0.environmentName == variable }) else {
+                if reservedVariables.contains(variable) { continue }
+                let nearest = Spelling.nearest(to: variable, among: Setting.all.map(\.environmentName))
+                throw ConfigurationError(
+                    "the environment sets \(variable), which is no setting; did you mean \(nearest)?")
+            }
+            try set(setting.name, to: text, from: "the environment (\(variable))", in: &configuration)
+        }
+        for (name, text) in flags.sorted(by: { $0.key < $1.key }) {
+            try set(name, to: text, from: "the command line", in: &configuration)
+        }
+        return configuration
+    }
+
+    /// Variables that belong to `keysteadctl` and the tests, in an environment that both may share.
+    private static let reservedVariables: Set<String> = [
+        "KEYSTEAD_CONFIG", "KEYSTEAD_ENDPOINT", "KEYSTEAD_ADMIN", "KEYSTEAD_BIN",
+    ]
+
+    private static func set(
+        _ name: String, to text: String, from source: String, in configuration: inout NodeConfiguration
+    ) throws(ConfigurationError) {
+        guard let setting = Setting.all.first(where: { $0.name == name }) else {
+            let nearest = Spelling.nearest(to: name, among: Setting.all.map(\.name))
+            throw ConfigurationError(
+                "\(source) sets \(name), which is no setting; did you mean \(nearest)?")
+        }
+        do {
+            try setting.apply(text, &configuration)
+        } catch {
+            throw ConfigurationError(
+                "\(source) sets \(name) to '\(text)', but it must be \(error.expected)")
+        }
+    }
+
+    /// Leaves of the document by dotted name, in the order of the file.
+    private static func values(
+        ofYAML text: String, path: String
+    ) throws(ConfigurationError) -> [(name: String, text: String)] {
+        let root: Node?
+        do {
+            root = try Yams.compose(yaml: text)
+        } catch {
+            throw ConfigurationError("\(path) is not YAML: \(error)")
+        }
+        guard let root else { return [] }
+        var found: [(String, String)] = []
+        try collect(root, prefix: "", path: path, into: &found)
+        return found
+    }
+
+    private static func collect(
+        _ node: Node, prefix: String, path: String, into found: inout [(String, String)]
+    ) throws(ConfigurationError) {
+        switch node {
+        case .scalar(let scalar):
+            guard !prefix.isEmpty else {
+                throw ConfigurationError("\(path) must hold names and values, such as 'listen: 127.0.0.1:7070'")
+            }
+            found.append((prefix, scalar.string))
+        case .mapping(let mapping):
+            for (key, value) in mapping {
+                guard let name = key.string else {
+                    throw ConfigurationError("\(path) has a name that is no text under '\(prefix)'")
+                }
+                try collect(value, prefix: prefix.isEmpty ? name : "\(prefix).\(name)", path: path, into: &found)
+            }
+        default:
+            throw ConfigurationError("\(path) gives \(prefix) a list, where one value is wanted")
+        }
+    }
+}
+
+/// Names the known word nearest to a mistyped one.
+public enum Spelling {
+    public static func nearest(to word: String, among known: [String]) -> String {
+        let target = Array(word.utf8)
+        return known.min { distance(Array($0.utf8), target) < distance(Array($1.utf8), target) } ?? ""
+    }
+
+    /// Levenshtein's edit distance.
+    static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+        var row = Array(0...right.count)
+        for (i, a) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, b) in right.enumerated() {
+                let substitute = diagonal + (a == b ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(substitute, row[j] + 1, row[j + 1] + 1)
+            }
+        }
+        return row[right.count]
+    }
+}

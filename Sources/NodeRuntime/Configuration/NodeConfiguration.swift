@@ -1,0 +1,71 @@
+public import Entities
+public import Primitives
+
+/// Everything an operator can say about one node, already checked. Made by ``ConfigurationLoader``.
+public struct NodeConfiguration: Sendable {
+    public var dataDirectory = "keystead-data"
+    public var listen = HostPort(host: "127.0.0.1", port: 7070)
+    public var adminListen = HostPort(host: "127.0.0.1", port: 7071)
+    public var peerListen = HostPort(host: "127.0.0.1", port: 7072)
+    /// The address that others should use for this node, where it differs from `listen`.
+    public var advertise: HostPort?
+    public var advertiseAdmin: HostPort?
+    public var metadata = MetadataLocation.embedded
+    public var cluster = "keystead"
+    public var nodeID = "n1"
+    public var zone = ""
+    public var weight = 1.0
+    /// Fixed when the cluster is created; later starts read it from the metadata store.
+    public var shards = Limits.shardsDefault
+    public var memoryBytes = Limits.memoryBytesDefault
+    /// Event loops; 0 is one for each core.
+    public var eventLoops = 0
+    public var entityLimits = EntityLimits()
+    public var idempotencyRetentionSeconds = Limits.idempotencyRetentionSeconds
+    public var connectionsMax = Limits.connectionsMax
+    public var logLevel = "info"
+    public var logFormat = LogFormatName.text
+    /// Answers writes before they are on stable storage. It breaks G4 and exists to measure what `fdatasync` costs.
+    public var unsafeNoSync = false
+
+    public init() {}
+
+    public enum LogFormatName: String, Sendable, CaseIterable {
+        case text
+        case json
+    }
+}
+
+/// Where the metadata store is.
+public enum MetadataLocation: Sendable, Equatable {
+    /// A file in the data directory: one process.
+    case embedded
+}
+
+/// `HOST:PORT`, with IPv6 hosts in brackets.
+public struct HostPort: Sendable, Equatable, CustomStringConvertible {
+    public var host: String
+    public var port: Int
+
+    public init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    /// `nil` where `text` is no `HOST:PORT`. Port 0 asks the system for a free one.
+    public init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        var host = text[..<colon]
+        guard let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        guard !host.isEmpty else { return nil }
+        self.host = String(host)
+        self.port = Int(port)
+    }
+
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

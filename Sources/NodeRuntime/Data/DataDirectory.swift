@@ -1,0 +1,171 @@
+private import CPosixShims
+import Glibc
+
+/// Why a data directory cannot be used: one line.
+public struct DataDirectoryError: Error, CustomStringConvertible {
+    public let description: String
+}
+
+/// The node's directory, held by this process alone until it ends.
+///
+/// | name | what |
+/// | --- | --- |
+/// | `FORMAT` | `keystead data 1\n`; a newer number is refused |
+/// | `LOCK` | held by `flock` for as long as the process lives |
+/// | `CLEAN` | present only between a graceful stop and the next start |
+/// | `metadata` | the embedded metadata store |
+/// | `log/` | the write-ahead log |
+/// | `shards/N/` | the RocksDB of shard N |
+struct DataDirectory: ~Copyable {
+    static let formatVersion = 1
+    private static let formatPrefix = "keystead data "
+
+    let path: String
+    /// The directory had no format mark: nothing of a node is in it.
+    let isNew: Bool
+    /// The last process ended gracefully.
+    let wasClean: Bool
+    private let lock: CInt
+
+    var logPath: String { path + "/log" }
+    var shardsPath: String { path + "/shards" }
+    var metadataPath: String { path + "/metadata" }
+
+    func shardPath(_ number: Int) -> String { "\(shardsPath)/\(number)" }
+
+    /// Makes the directory where it is missing, takes its lock and checks its format.
+    init(path: String) throws(DataDirectoryError) {
+        try Self.makeDirectory(path)
+        let lock = ks_open(path + "/LOCK", O_RDWR | O_CREAT, 0o600)
+        guard lock >= 0 else { throw Self.failure("open", path + "/LOCK", -lock) }
+        guard ks_flock_exclusive(lock) == 0 else {
+            _ = ks_close(lock)
+            throw DataDirectoryError(
+                description: "\(path) is in use by another process; stop it first, or choose another data directory")
+        }
+        self.path = path
+        self.lock = lock
+        isNew = try Self.checkFormat(path)
+        wasClean = access(path + "/CLEAN", F_OK) == 0
+    }
+
+    deinit { _ = ks_close(lock) }
+
+    /// True where there is no format mark and nothing else either.
+    private static func checkFormat(_ path: String) throws(DataDirectoryError) -> Bool {
+        guard let text = read(path + "/FORMAT") else {
+            let strays = entries(path).filter { $0 != "LOCK" && $0 != "lost+found" }
+            guard strays.isEmpty || strays.contains("INITIALIZING") else {
+                throw DataDirectoryError(
+                    description: "\(path) is not empty and no data directory of Keystead (it holds \(strays[0])); choose another")
+            }
+            return true
+        }
+        let number = text.hasPrefix(formatPrefix) ? Int(text.dropFirst(formatPrefix.count).prefix { $0 != "\n" }) : nil
+        guard let number else {
+            throw DataDirectoryError(description: "\(path)/FORMAT is not the format mark of a Keystead data directory")
+        }
+        guard number <= formatVersion else {
+            throw DataDirectoryError(
+                description: "\(path) has data format \(number), newer than this version's \(formatVersion); run the version that wrote it")
+        }
+        return false
+    }
+
+    // MARK: First start
+
+    /// Begins to fill a new directory. What an interrupted first start left is removed: nothing was acknowledged from it.
+    func beginInitializing() throws(DataDirectoryError) {
+        try write("INITIALIZING", "")
+        for name in Self.entries(path) where name != "LOCK" && name != "INITIALIZING" && name != "lost+found" {
+            try Self.remove(path + "/" + name)
+        }
+        try Self.makeDirectory(shardsPath)
+        try sync()
+    }
+
+    /// From here on the directory is a node's.
+    func finishInitializing() throws(DataDirectoryError) {
+        try sync()
+        try write("FORMAT", "\(Self.formatPrefix)\(Self.formatVersion)\n")
+        try Self.remove(path + "/INITIALIZING")
+        try sync()
+    }
+
+    // MARK: Clean close
+
+    func markClean() throws(DataDirectoryError) {
+        try write("CLEAN", "")
+        try sync()
+    }
+
+    func clearClean() throws(DataDirectoryError) {
+        guard access(path + "/CLEAN", F_OK) == 0 else { return }
+        try Self.remove(path + "/CLEAN")
+        try sync()
+    }
+
+    // MARK: Files
+
+    private func write(_ name: String, _ text: String) throws(DataDirectoryError) {
+        let file = path + "/" + name
+        let descriptor = ks_open(file, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        guard descriptor >= 0 else { throw Self.failure("create", file, -descriptor) }
+        defer { _ = ks_close(descriptor) }
+        let written = Array(text.utf8).withUnsafeBytes { ks_pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+        guard written == text.utf8.count else { throw Self.failure("write", file, written < 0 ? CInt(-written) : ENOSPC) }
+        let synced = ks_fsync(descriptor)
+        guard synced == 0 else { throw Self.failure("sync", file, -synced) }
+    }
+
+    private func sync() throws(DataDirectoryError) {
+        let descriptor = ks_open(path, O_RDONLY | O_DIRECTORY, 0)
+        guard descriptor >= 0 else { throw Self.failure("open", path, -descriptor) }
+        defer { _ = ks_close(descriptor) }
+        let synced = ks_fsync(descriptor)
+        guard synced == 0 else { throw Self.failure("sync", path, -synced) }
+    }
+
+    private static func makeDirectory(_ path: String) throws(DataDirectoryError) {
+        var parent = ""
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+            parent += parent.isEmpty && !part.isEmpty ? String(part) : "/" + part
+            if part.isEmpty { continue }
+            let made = ks_mkdir(parent, 0o700)
+            guard made == 0 || made == -EEXIST else { throw failure("make the directory", parent, -made) }
+        }
+    }
+
+    private static func remove(_ path: String) throws(DataDirectoryError) {
+        for name in entries(path) { try remove(path + "/" + name) }
+        let result = ks_unlink(path)
+        guard result == 0 || rmdir(path) == 0 else { throw failure("remove", path, errno) }
+    }
+
+    private static func entries(_ path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    private static func read(_ path: String) -> String? {
+        let descriptor = ks_open(path, O_RDONLY, 0)
+        guard descriptor >= 0 else { return nil }
+        defer { _ = ks_close(descriptor) }
+        let bytes = [UInt8](unsafeUninitializedCapacity: 256) { buffer, count in
+            count = max(0, Int(ks_pread(descriptor, buffer.baseAddress, 256, 0)))
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func failure(_ verb: String, _ path: String, _ code: CInt) -> DataDirectoryError {
+        DataDirectoryError(description: "cannot \(verb) \(path): \(String(cString: strerror(code)))")
+    }
+}

@@ -1,0 +1,130 @@
+import Entities
+import HTTPFront
+import HashRing
+import LogFiles
+import LogFormat
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import Primitives
+import RocksStore
+import ShardCore
+import Synchronization
+
+/// The stores of a node as they were opened.
+struct OpenedStores {
+    var seats: [ShardTable.Seat]
+    var applied: [AppliedMark]
+    /// The latest time that any shard has seen.
+    var clockFloor: Timestamp
+}
+
+/// Opens every shard's store. A store that is damaged leaves its shard unavailable and the others alone.
+struct StoreOpener {
+    let directory: String
+    let resources: StoreResources
+    let expiry: ExpiryClock
+    let create: Bool
+    let logger: Logger
+
+    func open(_ shards: [(shard: ShardID, epoch: Epoch)]) throws(NodeStartError) -> OpenedStores {
+        var opened = OpenedStores(seats: [], applied: [], clockFloor: .zero)
+        for (shard, epoch) in shards {
+            do {
+                let store = try ShardStore.open(
+                    directory: "\(directory)/\(shard)", resources: resources, create: create,
+                    expiredRow: expiry.filter)
+                opened.clockFloor = max(opened.clockFloor, try ShardClockRow.read(from: store))
+                let mark = store.appliedAtOpen
+                opened.applied.append(
+                    AppliedMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn))
+                opened.seats.append(
+                    .served(ShardHost(shard: shard, epoch: epoch, store: store, applied: mark.position)))
+            } catch {
+                opened.seats.append(.unavailable(epoch: epoch, reason: try reason(shard, error)))
+            }
+        }
+        return opened
+    }
+
+    /// Damage is the shard's alone; anything else concerns the whole node and ends the start.
+    private func reason(_ shard: ShardID, _ error: StoreError) throws(NodeStartError) -> String {
+        switch error {
+        case .corruption, .missing, .remains:
+            logger.error("a shard cannot be served", metadata: ["shard": "\(shard)", "reason": "\(error)"])
+            return "\(error)"
+        default:
+            throw NodeStartError("cannot open the store of shard \(shard): \(error)")
+        }
+    }
+}
+
+/// The time by which compaction drops expired rows. It lags behind the node's clock, so nothing is dropped that a read
+/// under way could still find unexpired; zero, which drops nothing, until the node has a clock.
+final class ExpiryClock: Sendable {
+    private static let lagMilliseconds: UInt64 = 60_000
+
+    private let milliseconds = Atomic<UInt64>(0)
+
+    func advance(to now: Timestamp) {
+        milliseconds.store(
+            now.milliseconds > Self.lagMilliseconds ? now.milliseconds - Self.lagMilliseconds : 0, ordering: .relaxed)
+    }
+
+    var filter: RowExpiryFilter {
+        { key, value in
+            RowExpiry.isExpired(
+                key: key, value: value,
+                now: Timestamp(milliseconds: self.milliseconds.load(ordering: .relaxed)))
+        }
+    }
+}
+
+/// Applies the log's records to the stores that have not seen them, in batches.
+final class Replayer {
+    private var pending: [Pending?]
+    /// The latest time that any shard has seen.
+    private(set) var clockFloor: Timestamp
+
+    private final class Pending {
+        let host: ShardHost
+        var batch = StoreBatch()
+        var applied = AppliedState.none
+
+        init(host: ShardHost) { self.host = host }
+    }
+
+    private static let batchBytesMax = 1 << 20
+
+    init(seats: [ShardTable.Seat], clockFloor: Timestamp) {
+        self.clockFloor = clockFloor
+        pending = seats.map { if case .served(let host) = $0 { Pending(host: host) } else { nil } }
+    }
+
+    func replay(_ record: LogRecord) throws {
+        guard let pending = pending[Int(record.shard.rawValue)] else { return }
+        guard let effect = EntityEffect(decoding: record.payload) else {
+            throw NodeStartError(
+                "record \(record.lsn) of the log (shard \(record.shard), position \(record.position)) is in no format that this version knows",
+                isRefusal: true)
+        }
+        clockFloor = max(clockFloor, record.time)
+        pending.batch.put(effect)
+        pending.batch.put(clock: record.time)
+        pending.applied = AppliedState(epoch: record.epoch, position: record.position, lsn: record.lsn)
+        if pending.batch.byteCount >= Self.batchBytesMax { try apply(pending) }
+    }
+
+    /// Applies what is left. After this the stores hold everything that the log has.
+    func finish() throws {
+        for case let pending? in pending where pending.batch.rowCount > 0 { try apply(pending) }
+    }
+
+    private func apply(_ pending: Pending) throws {
+        pending.host.beginApplying(pending.applied.position)
+        try pending.host.store.apply(&pending.batch, applied: pending.applied)
+        pending.host.finishApplying(pending.applied.position)
+        pending.batch.clear()
+    }
+}

@@ -1,0 +1,100 @@
+import Entities
+import HashRing
+import Primitives
+import RocksStore
+
+/// Makes one page of a list: entities in ring order, from where the page before ended, over the shards of this node.
+///
+/// No snapshot lasts longer than one shard's part of one page. An entity that exists throughout keeps its place in ring
+/// order, so it is met exactly once. A page ends early when it is large or has looked at many rows; its cursor goes on.
+struct Lister: Sendable {
+    let table: ShardTable
+    let time: NodeTime
+
+    /// Blocks on the disk: on a thread of the read pool.
+    func page(_ request: ListRequest) -> Answer {
+        var page = PageBuilder(request: request, now: time.now())
+        let first = request.after.map { Int(table.shard(of: $0.ringHash).rawValue) } ?? 0
+        var missing = (0..<table.ring.shardCount).map { ShardID(UInt32($0)) }.filter { table.serving($0) == nil }
+        for number in first..<table.ring.shardCount {
+            let shard = ShardID(UInt32(number))
+            guard let host = table.serving(shard) else { continue }
+            do {
+                try scan(host, into: &page, request)
+            } catch {
+                host.noteDamage("\(error)")
+                missing.append(shard)
+                page.skip(past: table.ring.arc(of: shard).upperBound)
+            }
+            if page.isFull { break }
+        }
+        return .page(
+            ListPage(
+                items: page.items, next: page.next, shardCount: table.ring.shardCount, missing: missing.sorted()))
+    }
+
+    private func scan(_ host: ShardHost, into page: inout PageBuilder, _ request: ListRequest) throws(StoreError) {
+        let lower = page.lowerBound
+        try host.store.scan(from: lower, below: [StoreRows.entityFamily + 1]) { key, value in
+            page.take(key: key, value: value) ? .continue : .stop
+        }
+    }
+}
+
+/// A page as it grows.
+private struct PageBuilder {
+    let request: ListRequest
+    let now: Timestamp
+    private(set) var items: [ListPage.Item] = []
+    private(set) var isFull = false
+    private var cursor: ListCursor?
+    private var bytes = 0
+    private var rowsSeen = 0
+
+    init(request: ListRequest, now: Timestamp) {
+        self.request = request
+        self.now = now
+        cursor = request.after
+    }
+
+    /// Where the next page begins; `nil` once the scan has come to the end.
+    var next: ListCursor? { isFull ? cursor : nil }
+
+    /// The first row after the cursor.
+    var lowerBound: [UInt8] {
+        var writer = ByteWriter(reserving: 16)
+        writer.write(StoreRows.entityFamily)
+        guard let cursor else { return writer.bytes }
+        writer.writeBigEndian(cursor.ringHash)
+        writer.write(cursor.keyBytes)
+        // The least row above an exact key is that key and a zero byte.
+        if !cursor.keyBytes.isEmpty { writer.write(UInt8(0)) }
+        return writer.bytes
+    }
+
+    /// The shard failed half way: the scan goes on behind it.
+    mutating func skip(past lastHash: UInt64) {
+        guard lastHash < .max else { return }
+        cursor = ListCursor(ringHash: lastHash + 1, keyBytes: [])
+    }
+
+    /// Looks at one row; false ends the page, before the row.
+    mutating func take(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
+        if items.count == request.itemsMax || bytes >= Limits.listBytesMax || rowsSeen >= Limits.listRowsScannedMax {
+            isFull = true
+            return false
+        }
+        rowsSeen += 1
+        let name = UnsafeRawBufferPointer(rebasing: key[9...])
+        let isWanted = name.count >= request.keyPrefix.count && name.prefix(request.keyPrefix.count).elementsEqual(request.keyPrefix)
+        if isWanted, let record = StoredRecord(decoding: Array(value)), !record.isExpired(at: now) {
+            items.append(ListPage.Item(keyBytes: Array(name), record: record))
+            bytes += request.withValues ? record.bytes.count : 0
+        } else if rowsSeen < Limits.listRowsScannedMax {
+            return true
+        }
+        let hash = key.loadUnaligned(fromByteOffset: 1, as: UInt64.self)
+        cursor = ListCursor(ringHash: UInt64(bigEndian: hash), keyBytes: Array(name))
+        return true
+    }
+}

@@ -1,0 +1,96 @@
+import Entities
+import NIOConcurrencyHelpers
+import Primitives
+import RocksStore
+import ShardCore
+import Synchronization
+
+/// One shard as this node runs it: the machine that orders its writes, and the store that holds its rows.
+///
+/// The machine belongs to one event loop, and ``ShardLoop`` alone touches it, there. The store and the published
+/// positions may be read from any thread: that is the read path.
+final class ShardHost: Sendable {
+    let shard: ShardID
+    let epoch: Epoch
+    let store: ShardStore
+    /// The position that the store is being brought to; ahead of ``appliedPosition`` only while a batch is written.
+    private let applyingPosition: Atomic<UInt64>
+    /// The position that the store reads back.
+    private let appliedPositionRaw: Atomic<UInt64>
+    private let serving = Atomic(true)
+    /// Why the shard is not served any more, or what of it cannot be read.
+    private let trouble = NIOLockedValueBox<String?>(nil)
+
+    init(shard: ShardID, epoch: Epoch, store: ShardStore, applied: Position) {
+        self.shard = shard
+        self.epoch = epoch
+        self.store = store
+        applyingPosition = Atomic(applied.rawValue)
+        appliedPositionRaw = Atomic(applied.rawValue)
+    }
+
+    /// Whether this node answers for the shard. A read asks after it has read (rule R13).
+    var isServing: Bool { serving.load(ordering: .acquiring) }
+
+    /// For good: only a restart, which replays the log, brings the shard back.
+    func stopServing(_ reason: String) {
+        trouble.withLockedValue { $0 = reason }
+        serving.store(false, ordering: .releasing)
+    }
+
+    /// A row could not be read. The shard serves on, but says so.
+    func noteDamage(_ reason: String) { trouble.withLockedValue { $0 = $0 ?? reason } }
+
+    var troubleText: String? { trouble.withLockedValue { $0 } }
+
+    /// The last position that reads are sure to see.
+    var appliedPosition: Position { Position(appliedPositionRaw.load(ordering: .acquiring)) }
+
+    func beginApplying(_ position: Position) { applyingPosition.store(position.rawValue, ordering: .sequentiallyConsistent) }
+
+    func finishApplying(_ position: Position) { appliedPositionRaw.store(position.rawValue, ordering: .sequentiallyConsistent) }
+
+    /// Reads committed state and the position at which the reading is true.
+    ///
+    /// A found record is true at its own version and at every applied position read before it. An absence carries no
+    /// version, so it is only true at a position if no batch was being written meanwhile; `nil` says that one was, and
+    /// the caller reads again.
+    func read(_ key: EntityKey, from tier: ReadSource) throws(StoreError) -> CommittedRead? {
+        let before = appliedPositionRaw.load(ordering: .sequentiallyConsistent)
+        switch try store.read(row: StoreRows.entity(key), from: tier) {
+        case .found(let bytes):
+            guard let record = StoredRecord(decoding: bytes) else {
+                throw .corruption(file: store.directory, detail: "a row of shard \(shard) is in no known format")
+            }
+            return .found(record, max(Position(before), record.version))
+        case .absent:
+            guard applyingPosition.load(ordering: .sequentiallyConsistent) == before else { return nil }
+            return .absent(Position(before))
+        case .notCached:
+            return .notCached
+        }
+    }
+}
+
+enum CommittedRead {
+    case found(StoredRecord, Position)
+    case absent(Position)
+    case notCached
+}
+
+/// The committed rows of one shard, as its machine asks for them: never from the disk.
+struct CachedRows: CommittedRows {
+    let store: ShardStore
+
+    func lookup(_ row: [UInt8]) -> RowLookup {
+        do {
+            switch try store.read(row: row, from: .cacheOnly) {
+            case .found(let bytes): return .found(bytes)
+            case .absent: return .absent
+            case .notCached: return .notCached
+            }
+        } catch {
+            return .failed("\(error)")
+        }
+    }
+}

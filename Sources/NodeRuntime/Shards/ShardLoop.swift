@@ -1,0 +1,307 @@
+import Entities
+import HTTPFront
+import Logging
+import LogFiles
+import LogFormat
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import Primitives
+import RocksStore
+import ShardCore
+
+/// The shards pinned to one event loop, and everything that crosses into or out of it.
+///
+/// All state is confined to the loop, but for the two inboxes, through which other loops post: many posts between two
+/// turns of the loop cost one wake-up. Each turn evaluates what came in, hands every shard's new effects to the log
+/// once, and sends answers out once for each loop that waits for some.
+///
+/// SAFETY (`@unchecked Sendable`): everything mutable is touched on `eventLoop` only, which each entry asserts; the
+/// inboxes are behind their lock.
+final class ShardLoop: @unchecked Sendable {
+    let index: Int
+    let eventLoop: any EventLoop
+    private let time: NodeTime
+    private let log: NodeLog
+    private let fetchPool: NIOThreadPool
+    private let space: SpaceGuard
+    private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
+
+    private let inbox = NIOLockedValueBox(Inbox())
+    /// Every loop of the node, by index. Set once before any request.
+    private var peers: [ShardLoop] = []
+
+    /// By shard number; `nil` for shards of other loops.
+    private var lines: [ShardLine?]
+    /// Shards touched in this turn.
+    private var dirty: [Int] = []
+    private var turnScheduled = false
+    /// Answers of this turn, by the loop that they go to.
+    private var outgoing: [[Delivery]] = []
+
+    private struct Inbox {
+        var writes: [Arrival] = []
+        var answers: [Delivery] = []
+        var isScheduled = false
+    }
+
+    struct Arrival {
+        let shard: ShardID
+        let work: Work
+        let target: ReplyTarget
+        let time: MonotonicTime
+
+        enum Work {
+            case write(WriteOperation)
+            case read(ReadRequest)
+        }
+    }
+
+    struct Delivery {
+        let target: ReplyTarget
+        let answer: Answer
+    }
+
+    init(
+        index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
+        fetchPool: NIOThreadPool, space: SpaceGuard, failure: @escaping @Sendable (ShardID, String) -> Void
+    ) {
+        self.index = index
+        self.eventLoop = eventLoop
+        self.time = time
+        self.log = log
+        self.fetchPool = fetchPool
+        self.space = space
+        self.failure = failure
+        lines = Array(repeating: nil, count: shardCount)
+    }
+
+    /// Gives the loop its shards and its peers. Before any request, on any thread.
+    func start(hosts: [ShardHost], settings: ShardMachine.Settings, peers: [ShardLoop]) {
+        self.peers = peers
+        outgoing = Array(repeating: [], count: peers.count)
+        for host in hosts {
+            lines[Int(host.shard.rawValue)] = ShardLine(host: host, settings: settings)
+        }
+    }
+
+    // MARK: Entries
+
+    /// Takes one operation on a shard of this loop. On any event loop of the node; answered through `target`.
+    func submit(_ arrival: Arrival) {
+        if eventLoop.inEventLoop {
+            evaluate(arrival, now: time.now())
+            scheduleTurn()
+        } else {
+            post { $0.writes.append(arrival) }
+        }
+    }
+
+    /// Positions are on stable storage. Called by the log's writer thread, once for each group.
+    func logDurable(_ marks: [DurableMark]) {
+        eventLoop.execute { self.apply(marks) }
+    }
+
+    /// Waits until nothing is in flight on this loop's shards.
+    func whenIdle() -> EventLoopFuture<Void> {
+        eventLoop.flatSubmit {
+            if self.lines.allSatisfy({ $0?.machine.isIdle ?? true }) {
+                return self.eventLoop.makeSucceededVoidFuture()
+            }
+            return self.eventLoop.scheduleTask(in: .milliseconds(5)) {}.futureResult.flatMap { self.whenIdle() }
+        }
+    }
+
+    /// Operations in the queues of this loop's shards, for metrics.
+    func queueDepth() -> EventLoopFuture<(items: Int, bytes: Int)> {
+        eventLoop.submit {
+            self.lines.reduce((0, 0)) { sum, line in
+                (sum.0 + (line?.machine.queuedItems ?? 0), sum.1 + (line?.machine.queuedBytes ?? 0))
+            }
+        }
+    }
+
+    private func post(_ change: (inout Inbox) -> Void) {
+        let mustWake = inbox.withLockedValue { inbox in
+            change(&inbox)
+            defer { inbox.isScheduled = true }
+            return !inbox.isScheduled
+        }
+        if mustWake { eventLoop.execute { self.drainInbox() } }
+    }
+
+    private func drainInbox() {
+        let (writes, answers) = inbox.withLockedValue { inbox in
+            let taken = (inbox.writes, inbox.answers)
+            inbox = Inbox()
+            return taken
+        }
+        if !answers.isEmpty { deliver(answers) }
+        guard !writes.isEmpty else { return }
+        let now = time.now()
+        for arrival in writes { evaluate(arrival, now: now) }
+        turn()
+    }
+
+    // MARK: One turn
+
+    private func evaluate(_ arrival: Arrival, now: Timestamp) {
+        eventLoop.assertInEventLoop()
+        let number = Int(arrival.shard.rawValue)
+        guard let line = lines[number], line.host.isServing else {
+            return refuseUnserved(arrival)
+        }
+        let ticket = line.tickets.insert(arrival.target)
+        switch arrival.work {
+        case .write(let operation):
+            line.machine.write(operation, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+        case .read(let request):
+            line.machine.read(request, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+        }
+        touch(line, number)
+    }
+
+    private func refuseUnserved(_ arrival: Arrival) {
+        let line = lines[Int(arrival.shard.rawValue)]
+        let reason = line?.host.troubleText ?? "it is not served here"
+        let problem = Problem(.shardUnavailable, "shard \(arrival.shard) is unavailable: \(reason)")
+        let place = line.map { ShardPosition(shard: arrival.shard, position: $0.host.appliedPosition) }
+        send(Delivery(target: arrival.target, answer: .refused(problem, currentVersion: nil, place)))
+        scheduleTurn()
+    }
+
+    private func touch(_ line: ShardLine, _ number: Int) {
+        guard !line.isDirty else { return }
+        line.isDirty = true
+        dirty.append(number)
+    }
+
+    /// Requests of other connections may follow in this wake-up: the turn runs once, after them.
+    private func scheduleTurn() {
+        guard !turnScheduled else { return }
+        turnScheduled = true
+        eventLoop.execute { self.turn() }
+    }
+
+    private func turn() {
+        turnScheduled = false
+        for number in dirty {
+            guard let line = lines[number] else { continue }
+            line.isDirty = false
+            handOver(line)
+            drain(line)
+        }
+        dirty.removeAll(keepingCapacity: true)
+        sendOutgoing()
+    }
+
+    /// The line's new effects go to the log, as one batch.
+    private func handOver(_ line: ShardLine) {
+        guard let group = line.machine.takeGroup() else { return }
+        let batch = AppendBatch(
+            lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
+            time: time.now())
+        let problem: Problem
+        switch space.isFull ? .storageFull : log.submit(batch) {
+        case .accepted: return
+        case .storageFull:
+            problem = Problem(.storageFull, "the node's log has no space left; reads go on, and writes resume by themselves when there is space")
+        case .queueFull:
+            problem = Problem(.overloaded, "the node's log has all the writes it can hold; try again shortly")
+        case .stopped:
+            problem = Problem(.shuttingDown, "the node is shutting down")
+        }
+        line.machine.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
+        handOver(line)
+    }
+
+    /// Takes out of the machine what may leave it: answers and fetches.
+    private func drain(_ line: ShardLine) {
+        while let (ticket, answer) = line.machine.nextAnswer() {
+            send(Delivery(target: line.tickets.remove(ticket), answer: answer))
+        }
+        while let fetch = line.machine.nextFetch() { start(fetch, line) }
+    }
+
+    // MARK: Commit
+
+    private func apply(_ marks: [DurableMark]) {
+        for mark in marks {
+            guard let line = lines[Int(mark.shard.rawValue)], line.host.isServing else { continue }
+            line.machine.logDurable(upTo: mark.position)
+            commit(line, lsn: mark.lsn)
+            drain(line)
+        }
+        sendOutgoing()
+    }
+
+    private func commit(_ line: ShardLine, lsn: LSN) {
+        guard let group = line.machine.takeCommit() else { return }
+        line.host.beginApplying(group.through)
+        do {
+            try line.write(group, lsn: lsn, now: time.now())
+        } catch {
+            let reason = "the store of shard \(line.host.shard) failed: \(error)"
+            line.host.stopServing(reason)
+            line.machine.stepDown(Problem(.shardUnavailable, reason))
+            failure(line.host.shard, "\(error)")
+            return
+        }
+        line.host.finishApplying(group.through)
+        line.machine.applied(upTo: group.through)
+    }
+
+    // MARK: Rows that only the disk knows
+
+    private func start(_ fetch: Fetch, _ line: ShardLine) {
+        let store = line.host.store
+        let number = Int(line.host.shard.rawValue)
+        fetchPool.submit { _ in
+            let result = Result<(record: [UInt8]?, row: [UInt8]?), any Error> {
+                (try Self.fetch(fetch.recordRow, store), try Self.fetch(fetch.idempotencyRow, store))
+            }
+            self.eventLoop.execute { self.finish(fetch, number, result) }
+        }
+    }
+
+    private static func fetch(_ row: [UInt8]?, _ store: ShardStore) throws(StoreError) -> [UInt8]? {
+        guard let row, case .found(let bytes) = try store.read(row: row, from: .disk) else { return nil }
+        return bytes
+    }
+
+    private func finish(
+        _ fetch: Fetch, _ number: Int, _ result: Result<(record: [UInt8]?, row: [UInt8]?), any Error>
+    ) {
+        guard let line = lines[number], line.host.isServing else { return }
+        switch result {
+        case .success(let rows):
+            line.machine.fetched(
+                fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), rows: line.rows)
+        case .failure(let error):
+            line.machine.fetchFailed(fetch, reason: "\(error)", now: time.now(), rows: line.rows)
+        }
+        touch(line, number)
+        turn()
+    }
+
+    // MARK: Answers
+
+    private func send(_ delivery: Delivery) {
+        let loop = delivery.target.sink.eventLoop
+        let peer = peers.firstIndex { $0.eventLoop === loop } ?? index
+        outgoing[peer].append(delivery)
+    }
+
+    private func sendOutgoing() {
+        for peer in outgoing.indices where !outgoing[peer].isEmpty {
+            let answers = outgoing[peer]
+            outgoing[peer].removeAll(keepingCapacity: true)
+            if peer == index { deliver(answers) } else { peers[peer].post { $0.answers.append(contentsOf: answers) } }
+        }
+    }
+
+    private func deliver(_ answers: [Delivery]) {
+        for delivery in answers { delivery.target.sink.deliver(delivery.answer, slot: delivery.target.slot) }
+        for delivery in answers { delivery.target.sink.flushAnswers() }
+    }
+}

@@ -1,0 +1,76 @@
+internal import CRocksDB
+internal import Primitives
+
+/// What all shards of one process share: one block cache, one pool of background threads, one rate limiter for what
+/// flushes and compactions write, and one memory budget. Make one a process; every ``ShardStore`` keeps it alive.
+///
+/// SAFETY (`@unchecked Sendable`): the handles are set once in `init`. A `rocksdb::Cache`, a `rocksdb::RateLimiter` and
+/// the default `rocksdb::Env` "are safe for concurrent access from multiple threads without any external
+/// synchronization" (their headers); read and write options are only read after `init`.
+public final class StoreResources: @unchecked Sendable {
+    public struct Configuration: Sendable {
+        /// `--memory`.
+        public var memoryBytes = Limits.memoryBytesDefault
+        /// Shards that this process may have open at once; file handles are divided by it.
+        public var shardsMax = Limits.shardsDefault
+        /// File handles that all stores together may hold.
+        public var openFilesMax = 8192
+        /// What flushes and compactions of all shards may write a second, so that the log's fdatasync is not starved.
+        public var backgroundBytesPerSecondMax = 256 << 20
+        /// Threads for flushes, and as many for compactions.
+        public var backgroundThreads = 2
+
+        public init() {}
+    }
+
+    /// A store needs this many file handles to work at all.
+    static let openFilesPerShardMin = 32
+
+    public let budget: StoreBudget
+    let openFilesPerShard: Int
+    let cache: OpaquePointer
+    let environment: OpaquePointer
+    let rateLimiter: OpaquePointer
+    let readFromDisk: OpaquePointer
+    let readFromCache: OpaquePointer
+    let writeOptions: OpaquePointer
+
+    public init(_ configuration: Configuration = Configuration()) {
+        precondition(configuration.shardsMax > 0, "there is room for a shard")
+        precondition(configuration.backgroundThreads > 0, "there is a background thread")
+        precondition(configuration.backgroundBytesPerSecondMax > 0, "the background may write")
+        budget = StoreBudget(memoryBytes: configuration.memoryBytes)
+        openFilesPerShard = max(
+            Self.openFilesPerShardMin, configuration.openFilesMax / configuration.shardsMax)
+        cache = rocksdb_cache_create_lru(budget.blockCacheBytes)
+        environment = rocksdb_create_default_env()
+        rocksdb_env_set_background_threads(environment, Int32(configuration.backgroundThreads))
+        rocksdb_env_set_high_priority_background_threads(environment, Int32(configuration.backgroundThreads))
+        rateLimiter = rocksdb_ratelimiter_create(
+            Int64(configuration.backgroundBytesPerSecondMax), Self.rateRefillMicroseconds, Self.rateFairness)
+
+        readFromDisk = rocksdb_readoptions_create()
+        readFromCache = rocksdb_readoptions_create()
+        rocksdb_readoptions_set_read_tier(readFromCache, Self.blockCacheTier)
+        writeOptions = rocksdb_writeoptions_create()
+        rocksdb_writeoptions_disable_WAL(writeOptions, 1)
+    }
+
+    deinit {
+        rocksdb_writeoptions_destroy(writeOptions)
+        rocksdb_readoptions_destroy(readFromCache)
+        rocksdb_readoptions_destroy(readFromDisk)
+        rocksdb_ratelimiter_destroy(rateLimiter)
+        rocksdb_cache_destroy(cache)
+        rocksdb_env_destroy(environment)
+    }
+
+    /// Bytes in the block cache now. Any thread.
+    public var blockCacheBytes: Int { Int(rocksdb_cache_get_usage(cache)) }
+
+    /// `rocksdb::ReadTier::kBlockCacheTier`.
+    private static let blockCacheTier: Int32 = 1
+    private static let rateRefillMicroseconds: Int64 = 20_000
+    /// One request in this many of the low-priority class goes before the high one.
+    private static let rateFairness: Int32 = 10
+}

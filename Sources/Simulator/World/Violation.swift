@@ -1,0 +1,33 @@
+/// Who saw what must not be.
+public enum Checker: UInt8, CaseIterable, Sendable {
+    case acknowledgedWriteLost
+    case effectivelyOnce
+    case linearizability
+    case refereeDisagrees
+    case answerMatchesLog
+    case definiteRefusal
+    case effectMatchesOperation
+    case versionsNeverReused
+    case logMatching
+    case appliedWithinCommitted
+    case recycledTooEarly
+    case queueWithinLimits
+    case recoveryIdempotent
+    case corruptionServed
+    case soundLogRefused
+    case expiry
+    case counter
+    case list
+    case liveness
+    case faultsTookEffect
+
+    public var name: String { "\(self)" }
+}
+
+public struct Violation: Sendable {
+    public let checker: Checker
+    public let detail: String
+    /// Virtual nanoseconds.
+    public let time: UInt64
+    public let step: UInt64
+}

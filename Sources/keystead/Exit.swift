@@ -1,0 +1,16 @@
+import Glibc
+
+/// Exit codes of API §3 that the server uses.
+enum Exit {
+    static func usage(_ message: String) -> Never { end(message, code: 2) }
+
+    static func failed(_ message: String) -> Never { end(message, code: 1) }
+
+    static func refused(_ message: String) -> Never { end(message, code: 3) }
+
+    private static func end(_ message: String, code: CInt) -> Never {
+        let bytes = Array((message + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        exit(code)
+    }
+}

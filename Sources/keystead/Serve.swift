@@ -1,0 +1,81 @@
+import ArgumentParser
+import Foundation
+import NodeRuntime
+
+/// `keystead serve`: one node, until SIGTERM or SIGINT.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run one node.",
+        discussion: """
+            Every setting can also stand in the environment (KEYSTEAD_LIMITS_ENTITY_BYTES) or in the YAML file
+            (limits.entity-bytes). Flags go over the environment, the environment over the file.
+            """)
+
+    @Option(help: "YAML file with settings.") var config: String?
+    @OptionGroup var settings: SettingFlags
+
+    func run() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let configuration: NodeConfiguration
+        do {
+            configuration = try ConfigurationLoader.load(
+                flags: settings.given, environment: environment,
+                yaml: try readYAML(config ?? environment["KEYSTEAD_CONFIG"]))
+        } catch {
+            Exit.usage("keystead: \(error)")
+        }
+        do {
+            try await Node.run(configuration)
+        } catch let error as NodeStartError {
+            error.isRefusal ? Exit.refused("keystead: \(error)") : Exit.failed("keystead: \(error)")
+        }
+    }
+
+    private func readYAML(_ path: String?) throws(ConfigurationError) -> (text: String, path: String)? {
+        guard let path else { return nil }
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw ConfigurationError("cannot read the configuration file \(path)")
+        }
+        return (String(decoding: data, as: UTF8.self), path)
+    }
+}
+
+/// The settings as flags, in the order of `--help`.
+struct SettingFlags: ParsableArguments {
+    @Option(help: "Directory of the node's data. (default: keystead-data)") var dataDir: String?
+    @Option(help: "HOST:PORT for clients. (default: 127.0.0.1:7070)") var listen: String?
+    @Option(help: "HOST:PORT for health, metrics and administration. (default: 127.0.0.1:7071)")
+    var adminListen: String?
+    @Option(help: "HOST:PORT for other nodes. (default: 127.0.0.1:7072)") var peerListen: String?
+    @Option(help: "HOST:PORT that clients should use, where it differs from --listen.") var advertise: String?
+    @Option(help: "HOST:PORT that tools should use, where it differs from --admin-listen.")
+    var advertiseAdmin: String?
+    @Option(help: "Where the cluster's metadata is: embedded. (default: embedded)") var metadata: String?
+    @Option(help: "Name of the cluster. (default: keystead)") var cluster: String?
+    @Option(name: .customLong("node-id"), help: "Name of this node. (default: n1)") var nodeID: String?
+    @Option(help: "Failure zone of this node.") var zone: String?
+    @Option(help: "Share of shards relative to other nodes. (default: 1)") var weight: String?
+    @Option(help: "Shards of a new cluster: a power of two, 16 to 4096. (default: 64)") var shards: String?
+    @Option(help: "Memory for memtables, block cache and log buffers together. (default: 1GiB)") var memory: String?
+    @Option(help: "Event loops; 0 is one for each core. (default: 0)") var eventLoops: String?
+    @Option(help: "Largest state, at most 16MiB. (default: 1MiB)") var limitsEntityBytes: String?
+    @Option(help: "Most client connections at once. (default: 10000)") var limitsConnections: String?
+    @Option(help: "How long the record of an Idempotency-Key is kept. (default: 24h)")
+    var idempotencyRetention: String?
+    @Option(help: "Least level logged: trace, debug, info, notice, warning, error. (default: info)")
+    var logLevel: String?
+    @Option(help: "Log lines as text or json. (default: text)") var logFormat: String?
+
+    /// The flags that were given, by setting name.
+    var given: [String: String] {
+        let all: [String: String?] = [
+            "data-dir": dataDir, "listen": listen, "admin-listen": adminListen, "peer-listen": peerListen,
+            "advertise": advertise, "advertise-admin": advertiseAdmin, "metadata": metadata, "cluster": cluster,
+            "node-id": nodeID, "zone": zone, "weight": weight, "shards": shards, "memory": memory,
+            "event-loops": eventLoops, "limits.entity-bytes": limitsEntityBytes,
+            "limits.connections": limitsConnections, "idempotency.retention": idempotencyRetention,
+            "log-level": logLevel, "log-format": logFormat,
+        ]
+        return all.compactMapValues { $0 }
+    }
+}
