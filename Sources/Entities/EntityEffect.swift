@@ -8,7 +8,7 @@ import Primitives
 /// | offset | bytes | field |
 /// | --- | --- | --- |
 /// | 0 | 1 | format version, 1 |
-/// | 1 | 1 | flags: bit 0, the entity is put (else removed); bit 1, an idempotency row comes with it; the others are 0 |
+/// | 1 | 1 | flags: bit 0, the entity is put (else removed); bit 1, an idempotency row follows; the others are 0 |
 /// | 2 | 2 | k, length of `kind/id` |
 /// | 4 | 1 | length of the kind |
 /// | 5 | 1 | i, length of the idempotency key; 0 without flag bit 1 |
@@ -71,8 +71,8 @@ public struct EntityEffect: Sendable {
         recordRange = recordStart..<total
     }
 
-    /// Decodes; `nil` where the bytes are no effect of a known format, every row included. Keeps `bytes` and copies only
-    /// the key. The hash is taken from the payload, not computed again.
+    /// Decodes; `nil` where the bytes are no effect of a known format, every row included. Keeps `bytes` and copies
+    /// only the key. The hash is taken from the payload, not computed again.
     public init?(decoding bytes: [UInt8]) {
         var reader = ByteReader(bytes)
         guard reader.readUInt8() == Self.formatVersion,

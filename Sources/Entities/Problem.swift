@@ -1,4 +1,5 @@
-/// Why a request was refused: the code of the outside contract (API §1 "Errors") and a sentence that says what, where and what to do.
+/// Why a request was refused: the code of the outside contract (API §1 "Errors") and a sentence that says what, where
+/// and what to do.
 public struct Problem: Error, Sendable, Equatable {
     public let code: ProblemCode
     public let detail: String

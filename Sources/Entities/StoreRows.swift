@@ -5,7 +5,7 @@ import Primitives
 /// | family | key after the family byte | value |
 /// | --- | --- | --- |
 /// | `E` | ring hash (8, big-endian), `kind/id` | ``StoredRecord`` |
-/// | `I` | ring hash (8, big-endian), length of `kind/id` (2, big-endian), `kind/id`, idempotency key | ``IdempotencyRow`` |
+/// | `I` | ring hash (8, big-endian), length k of `kind/id` (2, big-endian), `kind/id`, its key | ``IdempotencyRow`` |
 /// | `M` | name | the shard's own state (applied mark) |
 ///
 /// The hash comes first, so a scan runs in ring order and an arc splits into two ranges.

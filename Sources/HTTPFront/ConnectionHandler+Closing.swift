@@ -4,7 +4,7 @@ internal import Primitives
 extension ConnectionHandler: LoopConnection {
     /// Closes once nothing more will be taken and everything has been answered.
     func closeIfDone() {
-        guard isFinishing, exchanges.isEmpty, let context else { return }
+        guard isFinishing, exchanges.isEmpty, batch == nil, let context else { return }
         phase = .lingering(outputDone: false, dropped: 0)
         clocks.lingers(now)
         readIsWanted = true
@@ -38,8 +38,10 @@ extension ConnectionHandler: LoopConnection {
         isDraining = true
         now = eventLoop.now
         switch intake {
-        case .none, .discard: phase = .finishing
+        case .none, .discard:
+            if batch == nil { phase = .finishing }
         case .collect: break
+        case .batch: batch?.exchange.isDraining = true
         }
         settle()
     }
@@ -58,6 +60,8 @@ extension ConnectionHandler: LoopConnection {
         context = nil
         firstSlot += UInt64(exchanges.count)
         exchanges.removeAll()
+        batch?.exchange.leave()
+        batch = nil
         intake = .none
         bodyBytes = []
         input = ByteBuffer()

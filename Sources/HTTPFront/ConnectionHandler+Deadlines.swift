@@ -28,11 +28,12 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
     /// Between requests, with nothing owed.
     private var isIdle: Bool {
         guard case .serving = phase, case .none = intake else { return false }
-        return exchanges.isEmpty
+        return exchanges.isEmpty && batch == nil
     }
 
     private var requestDeadline: NIODeadline? {
-        exchanges.first { $0.reply == nil }.map { $0.startedAt + .seconds(Int64(Limits.requestSecondsMax)) }
+        let oldest = batch?.exchange.oldestStart ?? exchanges.first { $0.reply == nil }?.startedAt
+        return oldest.map { $0 + .seconds(Int64(Limits.requestSecondsMax)) }
     }
 
     private func checkDeadlines() {
@@ -45,6 +46,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
         }
         if isPast(clocks.lingerDeadline) { return context.close(promise: nil) }
         checkRequests()
+        batch?.exchange.expireLines(startedBefore: now - .seconds(Int64(Limits.requestSecondsMax)))
         guard case .serving = phase else { return }
         if isPast(clocks.headDeadline) {
             loop.counters.count(.header)
@@ -63,7 +65,8 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
     private func isPast(_ deadline: NIODeadline?) -> Bool { deadline.map { $0 <= now } ?? false }
 
     private func checkBody() {
-        if clocks.bodyIsTooSlow, hasRoom {
+        let waitsForUs = !hasRoom || batch?.exchange.hasLinesInFlight == true
+        if clocks.bodyIsTooSlow, !waitsForUs {
             loop.counters.count(.body)
             let rate = Limits.bodyBytesPerSecondMin
             let problem = Problem(.badRequest, "the body must arrive at \(rate) bytes a second or more")

@@ -8,6 +8,8 @@ enum Intake {
     case none
     /// Kept until it is complete, then run.
     case collect(Collected)
+    /// Given to the running batch.
+    case batch
     /// The request has been refused; what is left of its body is dropped, up to this much.
     case discard(left: Int)
 }
@@ -43,7 +45,7 @@ extension ConnectionHandler {
         if input.readableBytes == 0 { input = ByteBuffer() }
         if clientFinished {
             clientEnded()
-        } else if case .none = intake {
+        } else if case .none = intake, batch == nil {
             clocks.waitsForHead(decoder.isBetweenRequests && input.readableBytes == 0 ? nil : now)
         }
     }
@@ -66,8 +68,9 @@ extension ConnectionHandler {
         if hasBody { clocks.bodyBegins(now) }
         switch service.admit(decoder.head, loop) {
         case .refuse(let refusal, let route): refuseRequest(refusal, route)
-        case .batch:
-            refuseConnection(Refusal(Problem(.notFound, "no batches here")), route: .batch)
+        case .batch(let backend):
+            beginBatch(backend)
+            if hasBody { expectBody(nil) }
         case .run(let work, let route, let bodyBytesMax):
             let head = decoder.head
             intake = .collect(
@@ -114,6 +117,7 @@ extension ConnectionHandler {
         owesContinue = false
         bodyBytes = []
         input = ByteBuffer()
+        if breakBatch(refusal.problem) { return }
         append(refusal, route, isHead: isHead, isOldVersion: false)
     }
 
@@ -138,6 +142,9 @@ extension ConnectionHandler {
                 return refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
             }
             piece.withUnsafeReadableBytes { bodyBytes.append(contentsOf: $0) }
+        case .batch:
+            batch?.exchange.receive(piece, now: now)
+            advanceBatch()
         case .discard(let left):
             guard piece.readableBytes <= left else {
                 phase = .finishing
@@ -149,20 +156,23 @@ extension ConnectionHandler {
 
     private func receivedEnd() {
         clocks.bodyEnds()
-        guard case .collect(let collected) = intake else {
-            intake = .none
-            if isDraining { phase = .finishing }
-            return
-        }
+        let ended = intake
         intake = .none
+        switch ended {
+        case .none, .discard:
+            if isDraining { phase = .finishing }
+        case .batch:
+            batch?.exchange.bodyEnded(now)
+            advanceBatch()
+        case .collect(let collected): run(collected)
+        }
+    }
+
+    private func run(_ collected: Collected) {
         owesContinue = false
         let body = bodyBytes
         bodyBytes = []
         if !collected.keepsAlive || isDraining { phase = .finishing }
-        run(collected, body: body)
-    }
-
-    private func run(_ collected: Collected, body: [UInt8]) {
         var listShape: ListShape?
         if case .list(_, let shape) = collected.work { listShape = shape }
         let slot = append(

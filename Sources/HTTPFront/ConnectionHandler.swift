@@ -40,6 +40,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     var intake = Intake.none
     /// The body of the request in `intake`, as far as it has come.
     var bodyBytes: [UInt8] = []
+    var batch: RunningBatch?
     var clientFinished = false
     var readIsWanted = false
     var isDraining = false
@@ -145,7 +146,9 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     /// Brings everything to rest after something happened: decodes what waited for room, writes what is ready, reads on,
     /// and closes when all is done.
     func settle() {
+        advanceBatch()
         decodeRequests()
+        advanceBatch()
         flush()
         closeIfDone()
         if readIsWanted, mayRead, let context {
@@ -166,6 +169,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     /// Whether another request may be taken in.
     var hasRoom: Bool {
         exchanges.count < Limits.pipelinedRequestsMax && bytesInFlight < FrontLimits.pipelinedBytesMax && socketHasRoom
+            && batchHasRoom
     }
 
     func flush() {

@@ -10,6 +10,7 @@ import Primitives
 import RocksStore
 import ServiceLifecycle
 import ShardCore
+import UnixSignals
 
 /// Why a node did not start: one line.
 public struct NodeStartError: Error, CustomStringConvertible {

@@ -137,7 +137,7 @@ final class NodeParts: Sendable {
         _ configuration: NodeConfiguration, _ path: String, _ membership: Membership, _ opened: OpenedStores,
         _ group: MultiThreadedEventLoopGroup, _ router: DurableRouter, _ logger: Logger
     ) throws -> Recovery {
-        var replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
+        let replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
         var settings = LogConfiguration()
         settings.lanes = Array(group.makeIterator()).count
         let log: NodeLog

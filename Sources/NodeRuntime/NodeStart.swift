@@ -4,7 +4,6 @@ import HashRing
 import LogFiles
 import LogFormat
 import Logging
-import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Primitives

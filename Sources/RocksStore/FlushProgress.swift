@@ -8,9 +8,9 @@ struct FlushProgress: Sendable {
     private(set) var applied: AppliedState
     private(set) var durable: AppliedState
     /// Bytes applied since the last flush began.
-    private(set) var unflushedBytes = 0
+    private var unflushedBytes = 0
     /// Bytes that the flush under way takes with it.
-    private(set) var flushingBytes = 0
+    private var flushingBytes = 0
     /// The first update applied since the last flush began.
     private var firstUnflushed: LSN?
     /// The first update that the flush under way takes with it.
@@ -21,13 +21,15 @@ struct FlushProgress: Sendable {
         durable = opened
     }
 
+    var memoryBytes: Int { unflushedBytes + flushingBytes }
+
     /// The log from here on is needed to bring back what is only in memory; `nil` where nothing is.
     var pinnedLSN: LSN? { firstFlushing ?? firstUnflushed }
 
-    mutating func noteApplied(_ mark: AppliedState, bytes: Int) {
+    mutating func noteApplied(_ mark: AppliedState, first: LSN, bytes: Int) {
         applied = mark
         unflushedBytes += bytes
-        if firstUnflushed == nil { firstUnflushed = mark.lsn }
+        if firstUnflushed == nil { firstUnflushed = first }
     }
 
     /// Begins a flush and gives the mark that will be durable when it ends; `nil` where there is nothing to flush. An
@@ -41,10 +43,12 @@ struct FlushProgress: Sendable {
         return applied
     }
 
-    mutating func endFlush(durable mark: AppliedState) {
+    /// - Returns: the bytes that have left memory.
+    mutating func endFlush(durable mark: AppliedState) -> Int {
+        defer { flushingBytes = 0 }
         durable = mark
         firstFlushing = nil
-        flushingBytes = 0
+        return flushingBytes
     }
 
     mutating func failFlush() {

@@ -19,7 +19,7 @@ extension ShardStore {
             guard let started else { return before }
             do throws(StoreError) {
                 try flushMemtables()
-                progress.withLock { $0.endFlush(durable: started) }
+                resources.countMemtables(-progress.withLock { $0.endFlush(durable: started) })
             } catch {
                 progress.withLock { $0.failFlush() }
                 failure = error
@@ -36,8 +36,8 @@ extension ShardStore {
     /// The first update that is only in memory: the node's log is needed from here on. `nil` where all is flushed. Any thread.
     public var pinnedLSN: LSN? { progress.withLock { $0.pinnedLSN } }
 
-    /// Bytes applied and not yet flushed, by our own count. Any thread, no lock of RocksDB's.
-    public var unflushedBytes: Int { progress.withLock { $0.unflushedBytes + $0.flushingBytes } }
+    /// Bytes applied and not yet flushed, by the count of what was applied. Any thread; takes no lock of RocksDB's.
+    public var unflushedBytes: Int { progress.withLock { $0.memoryBytes } }
 
     private func flushMemtables() throws(StoreError) {
         let options = rocksdb_flushoptions_create()

@@ -1,11 +1,12 @@
 internal import CRocksDB
 internal import Glibc
+public import Primitives
 internal import Synchronization
 
 /// The rows of one shard: one RocksDB in its own directory, without RocksDB's write-ahead log. What is applied and not
 /// yet flushed comes back from the node's log, from ``appliedAtOpen`` on.
 ///
-/// Threads: reads and scans from any thread; ``apply(_:applied:)`` from one thread at a time; ``flush()``,
+/// Threads: reads and scans from any thread; ``apply(_:applied:firstLSN:)`` from one thread at a time; ``flush()``,
 /// ``checkpoint(to:)``, ``verifyChecksums()`` and ``close()`` block on the disk and belong on threads that may.
 ///
 /// After a background error (``StoreError/backgroundError(count:)``, or any error of `apply` or `flush`) the store still
@@ -68,7 +69,7 @@ public final class ShardStore: @unchecked Sendable {
         progress = Mutex(FlushProgress(at: applied))
     }
 
-    deinit { if gate.close() { rocksdb_close(database) } }
+    deinit { close() }
 
     /// Waits for the calls inside to end and frees the store and its directory's lock. Rows not flushed are left to the
     /// log. Later calls throw `closed`; a second `close` does nothing.
@@ -76,6 +77,7 @@ public final class ShardStore: @unchecked Sendable {
         guard gate.close() else { return }
         while !gate.isDrained { usleep(Self.drainPollMicroseconds) }
         rocksdb_close(database)
+        resources.countMemtables(-progress.withLock { $0.memoryBytes })
     }
 
     private static let drainPollMicroseconds: UInt32 = 200
@@ -86,9 +88,14 @@ public final class ShardStore: @unchecked Sendable {
     /// Writes the rows and the mark, whole or not at all, into memory; they are visible to readers when it returns. Never
     /// blocks on the disk. The batch is empty afterwards.
     ///
-    /// - Parameter applied: the last update in the batch; neither its epoch nor its position is below the mark now.
+    /// - Parameters:
+    ///   - applied: the last update in the batch; neither its epoch nor its position is below the mark now.
+    ///   - firstLSN: the first log record in the batch, from which the log is needed until a flush. Without it, the one
+    ///     after the mark now: never too late, but an idle shard's first batch then pins more of the log than it needs.
     /// - Throws: `backgroundError` or whatever RocksDB says; nothing of the batch was applied then.
-    public func apply(_ batch: inout StoreBatch, applied: AppliedState) throws(StoreError) {
+    public func apply(
+        _ batch: inout StoreBatch, applied: AppliedState, firstLSN: LSN? = nil
+    ) throws(StoreError) {
         guard gate.enter() else { throw .closed }
         defer { gate.leave() }
         let previous = self.applied
@@ -101,7 +108,9 @@ public final class ShardStore: @unchecked Sendable {
         defer { batch.clear() }
         let handle = batch.handle
         try rocksCall(in: directory) { rocksdb_write(database, resources.writeOptions, handle, $0) }
-        progress.withLock { $0.noteApplied(applied, bytes: bytes) }
+        let first = min(firstLSN ?? previous.lsn.next, applied.lsn)
+        progress.withLock { $0.noteApplied(applied, first: first, bytes: bytes) }
+        resources.countMemtables(bytes)
     }
 
     private static func readApplied(

@@ -1,6 +1,6 @@
 internal import CRocksDB
 
-/// Rows to put and delete, applied whole or not at all by ``ShardStore/apply(_:applied:)``. Made once and used again:
+/// Rows to put and delete, applied whole or not at all by ``ShardStore/apply(_:applied:firstLSN:)``. Made once and used again:
 /// its buffer stays. Confined to the thread that applies it.
 public struct StoreBatch: ~Copyable {
     /// A batch that has grown beyond this gives its buffer back when it is cleared.

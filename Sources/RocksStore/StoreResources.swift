@@ -1,5 +1,6 @@
 internal import CRocksDB
 internal import Primitives
+internal import Synchronization
 
 /// What all shards of one process share: one block cache, one pool of background threads, one rate limiter for what
 /// flushes and compactions write, and one memory budget. Make one a process; every ``ShardStore`` keeps it alive.
@@ -31,6 +32,8 @@ public final class StoreResources: @unchecked Sendable {
     let cache: OpaquePointer
     let environment: OpaquePointer
     let rateLimiter: OpaquePointer
+    /// Bytes in the memtables of all stores, by the count of what was applied.
+    private let memtables = Atomic<Int>(0)
     let readFromDisk: OpaquePointer
     let readFromCache: OpaquePointer
     let writeOptions: OpaquePointer
@@ -67,6 +70,14 @@ public final class StoreResources: @unchecked Sendable {
 
     /// Bytes in the block cache now. Any thread.
     public var blockCacheBytes: Int { Int(rocksdb_cache_get_usage(cache)) }
+
+    /// Bytes in the memtables of all stores, those being flushed included. One atomic load; any thread.
+    public var memtableBytes: Int { memtables.load(ordering: .relaxed) }
+
+    /// False while memtables have taken their whole budget: refuse writes until a flush has ended. One atomic load.
+    public var hasRoomForWrites: Bool { memtableBytes < budget.memtableBytes }
+
+    func countMemtables(_ change: Int) { memtables.add(change, ordering: .relaxed) }
 
     /// `rocksdb::ReadTier::kBlockCacheTier`.
     private static let blockCacheTier: Int32 = 1

@@ -1,14 +1,11 @@
 // The few calls that Swift cannot make well by itself: CRC32C with the CPU's instruction, and file calls whose
 // result must be read as a negative errno in one step (a retain or release between a call and `errno` may clobber it).
 //
-// Everything is `static inline`: there is no object file to link and the optimiser sees through the call.
+// Nearly everything is `static inline`, so the optimiser sees through the call.
 
 #ifndef CPOSIXSHIMS_H
 #define CPOSIXSHIMS_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -102,9 +99,9 @@ static inline int64_t ks_pread(int fd, void *bytes, size_t length, int64_t offse
 static inline int ks_rename(const char *from, const char *to) { return rename(from, to) < 0 ? -errno : 0; }
 static inline int ks_unlink(const char *path) { return unlink(path) < 0 ? -errno : 0; }
 static inline int ks_mkdir(const char *path, mode_t mode) { return mkdir(path, mode) < 0 ? -errno : 0; }
-static inline int ks_fallocate(int fd, int64_t offset, int64_t length) {
-    return fallocate(fd, 0, offset, length) < 0 ? -errno : 0;
-}
+/// Out of line, since `fallocate` wants `_GNU_SOURCE`, under which the system's headers differ from those that Swift's
+/// own module of the C library was made of.
+int ks_fallocate(int fd, int64_t offset, int64_t length);
 static inline int ks_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0; }
 /// Drops the page cache of the file, so that what is read next comes from the device (reliability rule W5).
 static inline int ks_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }

@@ -1,5 +1,7 @@
 import Entities
 import HTTPFront
+import HashRing
+import LogCore
 import LogFiles
 import NIOCore
 import Primitives

@@ -63,7 +63,7 @@ public enum ConfigurationLoader {
     private static func values(
         ofYAML text: String, path: String
     ) throws(ConfigurationError) -> [(name: String, text: String)] {
-        let root: Node?
+        let root: Yams.Node?
         do {
             root = try Yams.compose(yaml: text)
         } catch {
@@ -76,7 +76,7 @@ public enum ConfigurationLoader {
     }
 
     private static func collect(
-        _ node: Node, prefix: String, path: String, into found: inout [(String, String)]
+        _ node: Yams.Node, prefix: String, path: String, into found: inout [(String, String)]
     ) throws(ConfigurationError) {
         switch node {
         case .scalar(let scalar):

@@ -1,3 +1,4 @@
+import Entities
 import Primitives
 
 /// One thing that can be set, under one name: `--limits-entity-bytes` as a flag, `KEYSTEAD_LIMITS_ENTITY_BYTES` in the
@@ -126,7 +127,7 @@ extension Setting {
 
 extension Setting {
     private static func address(
-        _ name: String, _ help: String, _ defaultText: String, _ path: WritableKeyPath<NodeConfiguration, HostPort> & Sendable
+        _ name: String, _ help: String, _ defaultText: String, _ path: any (WritableKeyPath<NodeConfiguration, HostPort> & Sendable)
     ) -> Setting {
         Setting(name: name, help: help, defaultText: defaultText) { text, configuration throws(SettingError) in
             guard let address = HostPort(text) else { throw SettingError(expected: "HOST:PORT") }
@@ -135,7 +136,7 @@ extension Setting {
     }
 
     private static func optionalAddress(
-        _ name: String, _ help: String, _ path: WritableKeyPath<NodeConfiguration, HostPort?> & Sendable
+        _ name: String, _ help: String, _ path: any (WritableKeyPath<NodeConfiguration, HostPort?> & Sendable)
     ) -> Setting {
         Setting(name: name, help: help, defaultText: "") { text, configuration throws(SettingError) in
             guard !text.isEmpty else { return configuration[keyPath: path] = nil }
@@ -146,7 +147,7 @@ extension Setting {
 
     private static func duration(
         _ name: String, _ help: String, _ defaultText: String, _ range: ClosedRange<UInt64>,
-        _ path: WritableKeyPath<NodeConfiguration, UInt64> & Sendable
+        _ path: any (WritableKeyPath<NodeConfiguration, UInt64> & Sendable)
     ) -> Setting {
         Setting(name: name, help: help, defaultText: defaultText) { text, configuration throws(SettingError) in
             let units: [(String, UInt64)] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]

@@ -36,7 +36,7 @@ struct Lister: Sendable {
     private func scan(_ host: ShardHost, into page: inout PageBuilder, _ request: ListRequest) throws(StoreError) {
         let lower = page.lowerBound
         try host.store.scan(from: lower, below: [StoreRows.entityFamily + 1]) { key, value in
-            page.take(key: key, value: value) ? .continue : .stop
+            page.take(key: key, value: value) ? .next : .stop
         }
     }
 }

@@ -1,5 +1,6 @@
 import Entities
 import HTTPFront
+import HashRing
 import Logging
 import NIOCore
 import NIOPosix

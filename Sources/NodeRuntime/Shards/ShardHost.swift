@@ -14,10 +14,10 @@ final class ShardHost: Sendable {
     let epoch: Epoch
     let store: ShardStore
     /// The position that the store is being brought to; ahead of ``appliedPosition`` only while a batch is written.
-    private let applyingPosition: Atomic<UInt64>
+    private let applyingPosition: Synchronization.Atomic<UInt64>
     /// The position that the store reads back.
-    private let appliedPositionRaw: Atomic<UInt64>
-    private let serving = Atomic(true)
+    private let appliedPositionRaw: Synchronization.Atomic<UInt64>
+    private let serving = Synchronization.Atomic(true)
     /// Why the shard is not served any more, or what of it cannot be read.
     private let trouble = NIOLockedValueBox<String?>(nil)
 
@@ -25,8 +25,8 @@ final class ShardHost: Sendable {
         self.shard = shard
         self.epoch = epoch
         self.store = store
-        applyingPosition = Atomic(applied.rawValue)
-        appliedPositionRaw = Atomic(applied.rawValue)
+        applyingPosition = Synchronization.Atomic(applied.rawValue)
+        appliedPositionRaw = Synchronization.Atomic(applied.rawValue)
     }
 
     /// Whether this node answers for the shard. A read asks after it has read (rule R13).

@@ -1,5 +1,7 @@
 import Entities
 import HTTPFront
+import HashRing
+import LogCore
 import Logging
 import LogFiles
 import LogFormat

@@ -1,0 +1,140 @@
+import Primitives
+
+/// `application/vnd.keystead.update+json`: `{"if":[COND…],"do":[OP…],"else-create":V?}`, conditions and operations in
+/// one turn of the entity's queue, all or nothing.
+///
+/// | operation | what it does | 422 `patch-failed` where |
+/// | --- | --- | --- |
+/// | `{"set":PTR,"to":V}` | a member that need not exist, an element, or the whole | no parent; no element |
+/// | `{"remove":PTR}` | takes out a member or an element | there is none; it is the whole |
+/// | `{"increment":PTR,"by":N}` | adds to a 64-bit integer | there is none; a fraction; overflow |
+/// | `{"append":PTR,"value":V}` | adds an element at the end of an array | there is none |
+/// | `{"max":PTR,"to":N}` | puts N for a number below it | there is none |
+/// | `{"min":PTR,"to":N}` | puts N for a number above it | there is none |
+///
+/// Numbers are compared exactly, by value; `1`, `1.0` and `10e-1` are the integer 1.
+///
+/// A condition is `{"at":PTR,"eq"|"ne"|"lt"|"lte"|"gt"|"gte":V}` or `{"at":PTR,"exists":BOOL}`. `eq` compares as JSON
+/// Patch does. `ne` needs two values of one type. Numbers are ordered by value and strings by code points; nothing else
+/// has an order.
+///
+/// Where the entity is absent and `else-create` is there, its value is the state that conditions and operations start
+/// from.
+struct UpdateDocument {
+    let elseCreate: JSONValue?
+    private let conditions: [UpdateCondition]
+    private let operations: [UpdateOperation]
+
+    init(_ document: JSONValue) throws(Problem) {
+        let reader = try PatchReader(document, what: "the update document")
+        try reader.allow("if", "do", "else-create")
+        guard reader.object["do"] != nil else { throw reader.malformed("it has no \"do\"") }
+        let conditionElements = try reader.elements("if")
+        let operationElements = try reader.elements("do")
+        try PatchReader.checkCount(conditionElements.count + operationElements.count)
+        var conditions: [UpdateCondition] = []
+        for (place, element) in conditionElements.enumerated() {
+            conditions.append(try UpdateCondition(PatchReader(element, what: "condition", place: place)))
+        }
+        var operations: [UpdateOperation] = []
+        for (place, element) in operationElements.enumerated() {
+            operations.append(try UpdateOperation(PatchReader(element, what: "operation", place: place)))
+        }
+        self.conditions = conditions
+        self.operations = operations
+        elseCreate = reader.object["else-create"]
+    }
+
+    func apply(to editor: inout JSONEditor) throws(Problem) {
+        for (place, condition) in conditions.enumerated() where !condition.holds(in: editor) {
+            throw Problem(
+                .conditionFailed, "condition \(place) (\(condition.path.shown) \(condition.name)) does not hold")
+        }
+        for (place, operation) in operations.enumerated() {
+            do {
+                try operation.run(on: &editor)
+            } catch {
+                throw error.problem(place: place, name: operation.name, path: operation.path)
+            }
+        }
+    }
+}
+
+struct UpdateCondition {
+    let name: StaticString
+    let path: JSONPointer
+    private let test: Test
+
+    private enum Test {
+        case equal(JSONValue)
+        case notEqual(JSONValue)
+        case ordered(JSONValue, holds: (JSONOrdering) -> Bool)
+        case exists(Bool)
+    }
+
+    init(_ reader: PatchReader) throws(Problem) {
+        path = try reader.pointer("at")
+        let names: [StaticString] = ["eq", "ne", "lt", "lte", "gt", "gte", "exists"]
+        guard reader.object.count == 2, let name = names.first(where: { reader.object[$0] != nil }) else {
+            throw reader.malformed("beside \"at\" it has exactly one of eq, ne, lt, lte, gt, gte and exists")
+        }
+        self.name = name
+        let value = try reader.value(name)
+        switch name.description {
+        case "eq": test = .equal(value)
+        case "ne": test = .notEqual(value)
+        case "lt": test = .ordered(value) { $0 == .less }
+        case "lte": test = .ordered(value) { $0 != .greater }
+        case "gt": test = .ordered(value) { $0 == .greater }
+        case "gte": test = .ordered(value) { $0 != .less }
+        default:
+            guard case .bool(let exists) = value else {
+                throw reader.malformed("its \"exists\" is neither true nor false")
+            }
+            test = .exists(exists)
+        }
+    }
+
+    func holds(in editor: JSONEditor) -> Bool {
+        let found = editor.find(path)
+        if case .exists(let exists) = test { return (found != nil) == exists }
+        guard let found else { return false }
+        switch test {
+        case .equal(let value): return found == value
+        case .notEqual(let value): return found.isSameType(as: value) && found != value
+        case .ordered(let value, let holds): return JSONOrdering(found, value).map(holds) ?? false
+        case .exists: return false
+        }
+    }
+}
+
+/// The order of two values of one type.
+enum JSONOrdering {
+    case less
+    case equal
+    case greater
+
+    /// `nil` where the types differ or have no order.
+    init?(_ left: JSONValue, _ right: JSONValue) {
+        switch (left, right) {
+        case (.number(let left), .number(let right)): self.init(left, right)
+        case (.string(let left), .string(let right)): self.init(left, right)
+        default: return nil
+        }
+    }
+
+    private init<T: Comparable>(_ left: T, _ right: T) {
+        self = left < right ? .less : left == right ? .equal : .greater
+    }
+}
+
+extension JSONValue {
+    func isSameType(as other: JSONValue) -> Bool {
+        switch (self, other) {
+        case (.null, .null), (.bool, .bool), (.number, .number), (.string, .string), (.array, .array),
+            (.object, .object):
+            true
+        default: false
+        }
+    }
+}
