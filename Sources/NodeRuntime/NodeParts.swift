@@ -25,22 +25,15 @@ final class NodeParts: Sendable {
     let time: NodeTime
     private let configuration: NodeConfiguration
     private let expiry: ExpiryClock
-    private let directory: HeldDirectory
+    /// Holds the lock for as long as the node's parts live.
+    private let directory: DataDirectory
     private let readPool: NIOThreadPool
-    private let flushPool: NIOThreadPool
     private let group: MultiThreadedEventLoopGroup
     private let timers = NIOLockedValueBox<[RepeatedTask]>([])
     private let logger: Logger
 
     /// Threads that wait for the disk on behalf of reads and lists.
     private static let readThreads = 4
-
-    /// Keeps the lock on the data directory for as long as the node's parts live.
-    private final class HeldDirectory: Sendable {
-        let directory: DataDirectory
-
-        init(_ directory: consuming DataDirectory) { self.directory = directory }
-    }
 
     /// Blocks: it reads the disk. On return the stores hold everything that the log has, and nothing is served yet.
     static func open(
@@ -56,10 +49,11 @@ final class NodeParts: Sendable {
     }
 
     private init(
-        _ configuration: NodeConfiguration, directory: consuming DataDirectory, group: MultiThreadedEventLoopGroup,
+        _ configuration: NodeConfiguration, directory: DataDirectory, group: MultiThreadedEventLoopGroup,
         logger: Logger
     ) throws {
         self.configuration = configuration
+        self.directory = directory
         self.group = group
         self.logger = logger
         let isNew = directory.isNew
@@ -85,19 +79,18 @@ final class NodeParts: Sendable {
         time = NodeTime(floor: recovery.clockFloor)
         expiry.advance(to: time.now())
         table = ShardTable(ring: Ring(shardCount: membership.shards.count), seats: recovery.seats)
-        self.directory = HeldDirectory(directory)
 
         readPool = NIOThreadPool(numberOfThreads: Self.readThreads)
-        flushPool = NIOThreadPool(numberOfThreads: FlushCoordinator.flushesMax)
         readPool.start()
-        flushPool.start()
         let failure: @Sendable (ShardID, String) -> Void = { shard, reason in
             ProcessEnd.storeFailed(shard, reason)
         }
-        flushes = FlushCoordinator(
-            table: table, resources: resources, log: log, pool: flushPool, logger: logger, storeFailed: failure)
-        space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { [flushes] in flushes.unflushedBytes }
-        loops = Self.makeLoops(group, table, time, log, readPool, space, configuration, failure)
+        let flushes = FlushCoordinator(
+            table: table, resources: resources, log: log, storeFailed: failure)
+        self.flushes = flushes
+        space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
+        let loops = Self.makeLoops(group, table, time, log, readPool, space, resources, configuration, failure)
+        self.loops = loops
         router.loops.withLockedValue { $0 = loops }
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, table: table, loops: loops, time: time,
@@ -106,13 +99,13 @@ final class NodeParts: Sendable {
 
     private static func makeLoops(
         _ group: MultiThreadedEventLoopGroup, _ table: ShardTable, _ time: NodeTime, _ log: NodeLog,
-        _ pool: NIOThreadPool, _ space: SpaceGuard, _ configuration: NodeConfiguration,
+        _ pool: NIOThreadPool, _ space: SpaceGuard, _ resources: StoreResources, _ configuration: NodeConfiguration,
         _ failure: @escaping @Sendable (ShardID, String) -> Void
     ) -> [ShardLoop] {
         let loops = Array(group.makeIterator()).enumerated().map { index, eventLoop in
             ShardLoop(
                 index: index, eventLoop: eventLoop, shardCount: table.ring.shardCount, time: time, log: log,
-                fetchPool: pool, space: space, failure: failure)
+                fetchPool: pool, space: space, resources: resources, failure: failure)
         }
         let settings = ShardMachine.Settings(
             limits: configuration.entityLimits,
@@ -192,19 +185,16 @@ final class NodeParts: Sendable {
     func close() async throws {
         for timer in timers.withLockedValue({ $0 }) { timer.cancel() }
         for loop in loops { try await loop.whenIdle().get() }
-        try await flushPool.runIfActive { self.flushAndClose() }
+        try await readPool.runIfActive { self.flushAndClose() }
         try await readPool.shutdownGracefully()
-        try await flushPool.shutdownGracefully()
     }
 
     private func flushAndClose() {
-        var isClean = true
-        for host in table.hosts { isClean = flushes.flushNow(host) && isClean }
+        flushes.drainAndStop()
         log.close()
         for host in table.hosts { host.store.close() }
-        guard isClean else { return }
         do {
-            try directory.directory.markClean()
+            try directory.markClean()
         } catch {
             logger.warning("the directory could not be marked clean", metadata: ["reason": "\(error)"])
         }

@@ -16,7 +16,7 @@ public struct DataDirectoryError: Error, CustomStringConvertible {
 /// | `metadata` | the embedded metadata store |
 /// | `log/` | the write-ahead log |
 /// | `shards/N/` | the RocksDB of shard N |
-struct DataDirectory: ~Copyable {
+final class DataDirectory: Sendable {
     static let formatVersion = 1
     private static let formatPrefix = "keystead data "
 

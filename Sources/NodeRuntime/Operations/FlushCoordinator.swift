@@ -3,91 +3,60 @@ import LogFormat
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
-import NIOPosix
 import Primitives
 import RocksStore
 
-/// Decides when shards flush their memtables, and tells the log what that lets it recycle.
-///
-/// RocksDB would flush each shard by its own rule; with one log and one memory budget for all of them, only the node
-/// knows which flush helps: the largest memtable when the budget is used up, the shard that pins the oldest segment
-/// when the log grows (DESIGN §6, §7). It looks every ``period`` and keeps at most ``flushesMax`` running.
+/// Stands between the log and the stores: what a flush makes durable lets the log recycle segments, and what pins the
+/// log makes a store flush (DESIGN §6, §7).
 final class FlushCoordinator: Sendable {
-    static let period = TimeAmount.milliseconds(50)
-    static let flushesMax = 2
+    private static let period = TimeAmount.milliseconds(50)
 
     private let table: ShardTable
-    private let resources: StoreResources
     private let log: NodeLog
-    private let pool: NIOThreadPool
-    private let logger: Logger
-    private let state = NIOLockedValueBox(State())
-    private let storeFailed: @Sendable (ShardID, String) -> Void
+    private let scheduler: FlushScheduler
+    private let flushes: NIOLockedValueBox<Int>
 
-    private struct State {
-        var running: Set<ShardID> = []
-        var flushes = 0
-    }
-
+    /// - Parameter storeFailed: a store cannot make anything durable any more (rule W9).
     init(
-        table: ShardTable, resources: StoreResources, log: NodeLog, pool: NIOThreadPool, logger: Logger,
+        table: ShardTable, resources: StoreResources, log: NodeLog,
         storeFailed: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.table = table
-        self.resources = resources
         self.log = log
-        self.pool = pool
-        self.logger = logger
-        self.storeFailed = storeFailed
-    }
-
-    func start(on loop: any EventLoop) -> RepeatedTask {
-        loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in self.look() }
-    }
-
-    var flushCount: Int { state.withLockedValue { $0.flushes } }
-
-    /// Bytes that would have to be replayed or are held in memtables, over all shards.
-    var unflushedBytes: Int { table.hosts.reduce(0) { $0 + $1.store.unflushedBytes } }
-
-    private func look() {
-        let hosts = table.hosts
-        let running = state.withLockedValue { $0.running }
-        guard running.count < Self.flushesMax else { return }
-        let candidates = hosts.filter { !running.contains($0.shard) }.map {
-            FlushPlan.Candidate(shard: $0.shard, unflushedBytes: $0.store.unflushedBytes)
-        }
-        let wanted = FlushPlan.choose(
-            candidates, budgetBytes: resources.budget.flushTriggerBytes, pinning: log.shardsPinningLog(),
-            atMost: Self.flushesMax - running.count)
-        for shard in wanted { flush(shard) }
-    }
-
-    private func flush(_ shard: ShardID) {
-        guard case .served(let host) = table[shard] else { return }
-        state.withLockedValue { _ = $0.running.insert(shard) }
-        pool.submit { [self] state in
-            if state == .active { flushNow(host) }
-            self.state.withLockedValue {
-                $0.running.remove(shard)
-                $0.flushes += 1
+        let flushes = NIOLockedValueBox(0)
+        self.flushes = flushes
+        scheduler = FlushScheduler(resources: resources) { shard, outcome in
+            switch outcome {
+            case .success(let mark):
+                flushes.withLockedValue { $0 += 1 }
+                log.flushed([DurableMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn)])
+            case .failure(let error):
+                storeFailed(shard, "\(error)")
             }
         }
+        for host in table.hosts { scheduler.add(host.store, for: host.shard) }
     }
 
-    /// Blocks until the shard's memtable is on disk, and says so to the log.
-    @discardableResult
-    func flushNow(_ host: ShardHost) -> Bool {
-        do {
-            let durable = try host.store.flush()
-            log.flushed([
-                DurableMark(shard: host.shard, epoch: durable.epoch, position: durable.position, lsn: durable.lsn)
-            ])
-            return true
-        } catch {
-            logger.error("a flush failed", metadata: ["shard": "\(host.shard)", "reason": "\(error)"])
-            storeFailed(host.shard, "\(error)")
-            return false
+    var flushCount: Int { flushes.withLockedValue { $0 } }
+
+    /// Bytes that only the log makes durable, over all shards.
+    var unflushedBytes: Int { table.hosts.reduce(0) { $0 + $1.store.unflushedBytes } }
+
+    func start(on loop: any EventLoop) -> RepeatedTask {
+        loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in self.flushWhatPinsTheLog() }
+    }
+
+    private func flushWhatPinsTheLog() {
+        let pins = log.shardsPinningLog().compactMap { shard -> LSN? in
+            guard case .served(let host) = table[shard] else { return nil }
+            return host.store.pinnedLSN
         }
+        if let newest = pins.max() { scheduler.recycle(below: newest.next) }
+    }
+
+    /// Waits until every store has everything on disk, and ends the threads. Blocks.
+    func drainAndStop() {
+        scheduler.drain()
+        scheduler.stop()
     }
 }

@@ -27,6 +27,7 @@ final class ShardLoop: @unchecked Sendable {
     private let log: NodeLog
     private let fetchPool: NIOThreadPool
     private let space: SpaceGuard
+    private let resources: StoreResources
     private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
 
     private let inbox = NIOLockedValueBox(Inbox())
@@ -66,7 +67,8 @@ final class ShardLoop: @unchecked Sendable {
 
     init(
         index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
-        fetchPool: NIOThreadPool, space: SpaceGuard, failure: @escaping @Sendable (ShardID, String) -> Void
+        fetchPool: NIOThreadPool, space: SpaceGuard, resources: StoreResources,
+        failure: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.index = index
         self.eventLoop = eventLoop
@@ -74,6 +76,7 @@ final class ShardLoop: @unchecked Sendable {
         self.log = log
         self.fetchPool = fetchPool
         self.space = space
+        self.resources = resources
         self.failure = failure
         lines = Array(repeating: nil, count: shardCount)
     }
@@ -203,18 +206,26 @@ final class ShardLoop: @unchecked Sendable {
         let batch = AppendBatch(
             lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
             time: time.now())
-        let problem: Problem
-        switch space.isFull ? .storageFull : log.submit(batch) {
-        case .accepted: return
-        case .storageFull:
-            problem = Problem(.storageFull, "the node's log has no space left; reads go on, and writes resume by themselves when there is space")
-        case .queueFull:
-            problem = Problem(.overloaded, "the node's log has all the writes it can hold; try again shortly")
-        case .stopped:
-            problem = Problem(.shuttingDown, "the node is shutting down")
-        }
+        guard let problem = refusal(of: batch) else { return }
         line.machine.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
         handOver(line)
+    }
+
+    /// Why the node takes no more writes, or `nil` where the log has taken the batch.
+    private func refusal(of batch: AppendBatch) -> Problem? {
+        let full = Problem(
+            .storageFull, "the node's disk is full; reads go on, and writes resume by themselves when there is space")
+        if space.isFull { return full }
+        if !resources.hasRoomForWrites {
+            return Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly")
+        }
+        switch log.submit(batch) {
+        case .accepted: return nil
+        case .storageFull: return full
+        case .queueFull:
+            return Problem(.overloaded, "the node's log has all the writes that it can hold; try again shortly")
+        case .stopped: return Problem(.shuttingDown, "the node is shutting down")
+        }
     }
 
     /// Takes out of the machine what may leave it: answers and fetches.
