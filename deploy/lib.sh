@@ -38,7 +38,7 @@ find_swift() {
 install_missing() {
     local package missing=""
     for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'install ok installed' || missing="$missing $package"
+        dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing="$missing $package"
     done
     [ -n "$missing" ] || { echo "nothing is missing"; return; }
     echo "installing$missing"

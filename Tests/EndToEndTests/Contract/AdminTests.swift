@@ -68,7 +68,8 @@ extension Contract {
 
         @Test(arguments: [
             ("/v1/shards/64", "not-found"), ("/v1/shards/x", "not-found"), ("/v1/shards/-1", "not-found"),
-            ("/v1/operations/none", "not-found"), ("/v1/nothing", "not-found"), ("/v1/where/K/a", "bad-key"), ("/v1/where/k/..", "bad-key"),
+            ("/v1/operations/none", "not-found"), ("/v1/nothing", "not-found"), ("/v1/where/K/a", "bad-key"),
+            ("/v1/where/k/..", "bad-key"),
         ])
         func whatIsNotThereIsAProblem(path: String, code: String) throws {
             let answer = try SharedNode.get().admin(path)

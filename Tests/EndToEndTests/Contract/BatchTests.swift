@@ -9,9 +9,11 @@ extension Contract {
             let client = try SharedNode.client()
             let lines = try client.batch([
                 #"{"op":"put","key":"\#(kind)/a","json":{"n":1}}"#, #"{"op":"get","key":"\#(kind)/a"}"#,
-                #"{"op":"patch","key":"\#(kind)/a","patch":"merge","json":{"m":2}}"#, #"{"op":"get","key":"\#(kind)/a"}"#,
+                #"{"op":"patch","key":"\#(kind)/a","patch":"merge","json":{"m":2}}"#,
+                #"{"op":"get","key":"\#(kind)/a"}"#,
                 #"{"op":"put","key":"\#(kind)/b","text":"grün"}"#, #"{"op":"get","key":"\#(kind)/b"}"#,
-                #"{"op":"put","key":"\#(kind)/c","base64":"AP8Q","content-type":"image/x"}"#, #"{"op":"get","key":"\#(kind)/c"}"#,
+                #"{"op":"put","key":"\#(kind)/c","base64":"AP8Q","content-type":"image/x"}"#,
+                #"{"op":"get","key":"\#(kind)/c"}"#,
                 #"{"op":"delete","key":"\#(kind)/a"}"#, #"{"op":"get","key":"\#(kind)/a"}"#,
             ])
             #expect(lines.map { $0["status"] as? Int } == [204, 200, 204, 200, 204, 200, 204, 200, 204, 404])
@@ -63,9 +65,12 @@ extension Contract {
             (#"{"op":"put"}"#, "bad-request"), (#"{"op":"spin","key":"KIND/a"}"#, "bad-request"),
             (#"{"key":"KIND/a"}"#, "bad-request"), (#"{"op":"put","key":"KIND/a"}"#, "bad-request"),
             (#"{"op":"put","key":"KIND/a","json":1,"text":"x"}"#, "bad-request"),
-            (#"{"op":"put","key":"KIND/a","base64":"A"}"#, "bad-request"), (#"{"op":"put","key":"KIND/a","base64":"AB=="}"#, "bad-request"),
-            (#"{"op":"put","key":"KIND/a","text":7}"#, "bad-request"), (#"{"op":"put","key":7,"json":1}"#, "bad-request"),
-            (#"{"op":"put","op":"get","key":"KIND/a"}"#, "bad-request"), (#"{"op":"put","key":"KIND/a","json":01}"#, "bad-request"),
+            (#"{"op":"put","key":"KIND/a","base64":"A"}"#, "bad-request"),
+            (#"{"op":"put","key":"KIND/a","base64":"AB=="}"#, "bad-request"),
+            (#"{"op":"put","key":"KIND/a","text":7}"#, "bad-request"),
+            (#"{"op":"put","key":7,"json":1}"#, "bad-request"),
+            (#"{"op":"put","op":"get","key":"KIND/a"}"#, "bad-request"),
+            (#"{"op":"put","key":"KIND/a","json":01}"#, "bad-request"),
             (#"{"op":"put","key":"KIND/a","json":1,"ttl":0}"#, "bad-request"),
             (#"{"op":"put","key":"KIND/a","json":1,"ttl":"5"}"#, "bad-request"),
             (#"{"op":"put","key":"KIND/a","json":1,"if-match":"x"}"#, "bad-request"),
@@ -74,7 +79,8 @@ extension Contract {
             (#"{"op":"patch","key":"KIND/a","patch":"json-patch","json":{}}"#, "bad-request"),
             (#"{"op":"put","key":"KIND","json":1}"#, "bad-key"), (#"{"op":"put","key":"KIND/","json":1}"#, "bad-key"),
             (#"{"op":"get","key":"BAD KIND/a"}"#, "bad-key"), (#"{"op":"put","key":"KIND/../a","json":1}"#, "bad-key"),
-            (#"{"op":"put","key":"KIND/a\u0000","json":1}"#, "bad-key"), (#"{"op":"put","key":"","json":1}"#, "bad-key"),
+            (#"{"op":"put","key":"KIND/a\u0000","json":1}"#, "bad-key"),
+            (#"{"op":"put","key":"","json":1}"#, "bad-key"),
             (#"{"op":"patch","key":"KIND/none","patch":"merge","json":{}}"#, "not-found"),
             (#"{"op":"delete","key":"KIND/none"}"#, "not-found"),
             (#"{"op":"put","key":"KIND/none","json":1,"if-match":"*"}"#, "precondition-failed"),
@@ -98,7 +104,9 @@ extension Contract {
 
         @Test func keysAreNeverDecoded() throws {
             let client = try SharedNode.client()
-            let lines = try client.batch([#"{"op":"put","key":"\#(kind)/a%2Fb","json":1}"#, #"{"op":"get","key":"\#(kind)/a/b"}"#])
+            let lines = try client.batch([
+                #"{"op":"put","key":"\#(kind)/a%2Fb","json":1}"#, #"{"op":"get","key":"\#(kind)/a/b"}"#,
+            ])
             #expect(lines.map { $0["status"] as? Int } == [204, 404])
             #expect(try client.get("\(kind)/a%2Fb").status == 200)
         }

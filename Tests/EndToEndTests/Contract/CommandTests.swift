@@ -13,7 +13,8 @@ extension Contract {
             let errors: String
         }
 
-        private func run(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws -> Result {
+        private func run(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws -> Result
+        {
             try withTestFolder("command") { folder in
                 let result = try ChildProcess.run(program, arguments, environment: environment, in: folder.path)
                 guard case .exited(let code) = result.ending else {
@@ -30,9 +31,12 @@ extension Contract {
             let node = try SharedNode.get()
             let verbs = arguments.prefix { !$0.hasPrefix("-") && !$0.contains("/") }
             let known = ["op", "node", "shard", "rebalance", "explain", "throttle"].contains(verbs.first ?? "") ? 2 : 1
-            let place = ["--endpoint", "http://127.0.0.1:\(node.port)", "--admin", "http://127.0.0.1:\(node.adminPort)"]
+            let place = [
+                "--endpoint", "http://127.0.0.1:\(node.port)", "--admin", "http://127.0.0.1:\(node.adminPort)",
+            ]
             return try run(
-                Programs.control, Array(arguments.prefix(known)) + place + arguments.dropFirst(known), environment: environment)
+                Programs.control, Array(arguments.prefix(known)) + place + arguments.dropFirst(known),
+                environment: environment)
         }
 
         @Test func entitiesComeAndGo() throws {
@@ -77,7 +81,9 @@ extension Contract {
             let key = "\(kind)/i"
             for _ in 0..<2 { #expect(try control("put", key, "--json", "1", "--idempotency-key", "k").code == 0) }
             let version = try SharedNode.client().get(key).version64
-            #expect(try SharedNode.client().outcome(key, idempotencyKey: "k").object["etag"] as? String == "\"\(version ?? 0)\"")
+            #expect(
+                try SharedNode.client().outcome(key, idempotencyKey: "k").object["etag"] as? String
+                    == "\"\(version ?? 0)\"")
             #expect(try control("put", key, "--json", "2", "--idempotency-key", "k").code != 0)
         }
 
@@ -134,11 +140,15 @@ extension Contract {
 
         @Test func importNamesAndCountsWhatItRefuses() throws {
             try withTestFolder("command") { folder in
-                let lines = [#"{"id":"a","n":1}"#, "nonsense", #"{"n":2}"#, #"{"id":"b","n":3}"#, #"{"id":"..","n":4}"#]
+                let lines = [
+                    #"{"id":"a","n":1}"#, "nonsense", #"{"n":2}"#, #"{"id":"b","n":3}"#, #"{"id":"..","n":4}"#,
+                ]
                 let file = try folder.write("in.ndjson", Array((lines.joined(separator: "\n") + "\n").utf8))
                 let result = try control("import", kind, file, "--id-field", "id")
                 #expect(result.code == 1, "\(result)")
-                for line in ["2", "3", "5"] { #expect(result.errors.contains(line), "line \(line) is named: \(result)") }
+                for line in ["2", "3", "5"] {
+                    #expect(result.errors.contains(line), "line \(line) is named: \(result)")
+                }
                 #expect(try SharedNode.client().get("\(kind)/a").text == lines[0])
                 #expect(try SharedNode.client().get("\(kind)/b").text == lines[3])
                 #expect(!result.errors.contains("\u{1b}"), "no colour outside a terminal")
@@ -147,7 +157,10 @@ extension Contract {
                 #expect(try control("import", kind, good, "--id-field", "id").code == 0)
                 let exported = try control("export", kind)
                 #expect(exported.code == 0)
-                #expect(Set(exported.output.split(separator: "\n").map(String.init)) == [lines[0], lines[3], #"{"id":"c","n":1}"#])
+                #expect(
+                    Set(exported.output.split(separator: "\n").map(String.init)) == [
+                        lines[0], lines[3], #"{"id":"c","n":1}"#,
+                    ])
             }
         }
 
@@ -159,10 +172,15 @@ extension Contract {
                 let result = try run(Programs.server, ["serve", "--config", file, "--data-dir", "\(folder.path)/data"])
                 #expect(result.code == 2 && result.errors.contains("limits.entity-bytes"), "\(result)")
                 let environment = try run(
-                    Programs.server, ["serve", "--data-dir", "\(folder.path)/data"], environment: ["KEYSTEAD_SHARD": "16"])
+                    Programs.server, ["serve", "--data-dir", "\(folder.path)/data"],
+                    environment: ["KEYSTEAD_SHARD": "16"])
                 #expect(environment.code == 2 && environment.errors.contains("KEYSTEAD_SHARDS"), "\(environment)")
-                for arguments in [["serve", "--no-such"], ["serve", "--shards", "17"], ["serve", "--listen", "nowhere"], ["spin"]] {
-                    let result = try run(Programs.server, arguments + (arguments[0] == "serve" ? ["--data-dir", "\(folder.path)/data"] : []))
+                for arguments in [
+                    ["serve", "--no-such"], ["serve", "--shards", "17"], ["serve", "--listen", "nowhere"], ["spin"],
+                ] {
+                    let result = try run(
+                        Programs.server,
+                        arguments + (arguments[0] == "serve" ? ["--data-dir", "\(folder.path)/data"] : []))
                     #expect(result.code == 2 && !result.errors.isEmpty, "\(arguments): \(result)")
                 }
             }
@@ -177,9 +195,12 @@ extension Contract {
                 let process = try ChildProcess(
                     Programs.server,
                     [
-                        "serve", "--config", file, "--data-dir", "\(folder.path)/data", "--listen", "127.0.0.1:\(ports.0)",
-                        "--admin-listen", "127.0.0.1:\(ports.1)", "--peer-listen", "127.0.0.1:\(ports.2)", "--node-id", "from-flag",
-                    ], environment: ["KEYSTEAD_NODE_ID": "from-environment", "KEYSTEAD_ZONE": "from-environment"], in: folder.path,
+                        "serve", "--config", file, "--data-dir", "\(folder.path)/data", "--listen",
+                        "127.0.0.1:\(ports.0)",
+                        "--admin-listen", "127.0.0.1:\(ports.1)", "--peer-listen", "127.0.0.1:\(ports.2)", "--node-id",
+                        "from-flag",
+                    ], environment: ["KEYSTEAD_NODE_ID": "from-environment", "KEYSTEAD_ZONE": "from-environment"],
+                    in: folder.path,
                     name: "node")
                 defer { process.killAndWait() }
                 var cluster: HTTPAnswer?

@@ -161,7 +161,11 @@ extension Contract {
             let target = start + String(repeating: "a", count: bytes - start.count)
             try connection.send(EntityClient.request("GET", target))
             let answer = try connection.answer()
-            if refused { expectProblem(answer, "uri-too-long", positioned: false) } else { #expect(answer.status != 414, "\(answer)") }
+            if refused {
+                expectProblem(answer, "uri-too-long", positioned: false)
+            } else {
+                #expect(answer.status != 414, "\(answer)")
+            }
         }
 
         @Test(arguments: [(8000, false), (8193, true)])
@@ -170,7 +174,11 @@ extension Contract {
             try connection.send(
                 EntityClient.request("GET", "/v1/entities/k/none", [("X-A", String(repeating: "a", count: bytes))]))
             let answer = try connection.answer()
-            if refused { expectProblem(answer, "fields-too-large", positioned: false) } else { #expect(answer.status == 404) }
+            if refused {
+                expectProblem(answer, "fields-too-large", positioned: false)
+            } else {
+                #expect(answer.status == 404)
+            }
         }
 
         @Test(arguments: [(2, false), (3, true)])
@@ -179,7 +187,11 @@ extension Contract {
             let connection = try SharedNode.connect()
             try connection.send(EntityClient.request("GET", "/v1/entities/k/none", fields))
             let answer = try connection.answer()
-            if refused { expectProblem(answer, "fields-too-large", positioned: false) } else { #expect(answer.status == 404) }
+            if refused {
+                expectProblem(answer, "fields-too-large", positioned: false)
+            } else {
+                #expect(answer.status == 404)
+            }
         }
 
         @Test(arguments: [(64, false), (65, true)])
@@ -189,7 +201,11 @@ extension Contract {
             let connection = try SharedNode.connect()
             try connection.send(EntityClient.request("GET", "/v1/entities/k/none", fields))
             let answer = try connection.answer()
-            if refused { expectProblem(answer, "fields-too-large", positioned: false) } else { #expect(answer.status == 404) }
+            if refused {
+                expectProblem(answer, "fields-too-large", positioned: false)
+            } else {
+                #expect(answer.status == 404)
+            }
         }
     }
 
@@ -198,7 +214,8 @@ extension Contract {
         private static let node = Result {
             let folder = try TestFolder("deadlines")
             let node = TestNode(
-                in: folder.path, flags: ["--shards", "16", "--limits-header-timeout", "2s", "--limits-idle-timeout", "2s"])
+                in: folder.path,
+                flags: ["--shards", "16", "--limits-header-timeout", "2s", "--limits-idle-timeout", "2s"])
             try node.start()
             return node
         }

@@ -101,7 +101,8 @@ extension Contract {
 
         @Test func aRefusedLengthIsNotReadAndClosesTheConnection() throws {
             let connection = try SharedNode.connect()
-            try connection.send("PUT /v1/entities/\(kind)/large HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n")
+            try connection.send(
+                "PUT /v1/entities/\(kind)/large HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n")
             expectProblem(try connection.answer(), "entity-too-large", positioned: true)
             #expect(try connection.isClosedByPeer())
         }
@@ -120,7 +121,9 @@ extension Contract {
         func aBodyWithoutALengthIsRefused(method: String) throws {
             let connection = try SharedNode.connect()
             try connection.send(
-                "\(method) /v1/entities/\(kind)/a HTTP/1.1\r\nHost: h\r\nContent-Type: application/merge-patch+json\r\n\r\n")
+                "\(method) /v1/entities/\(kind)/a HTTP/1.1\r\nHost: h\r\n"
+                    + "Content-Type: application/merge-patch+json\r\n\r\n"
+            )
             expectProblem(try connection.answer(), "length-required", positioned: false)
         }
 
@@ -133,7 +136,8 @@ extension Contract {
             let client = try SharedNode.client()
             let answer = try client.send(method, target, body: [])
             expectProblem(answer, "method-not-allowed", positioned: false)
-            let allowed = Set((answer["Allow"] ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
+            let allowed = Set(
+                (answer["Allow"] ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
             switch target {
             case "/v1/entities/k/a": #expect(allowed.isSuperset(of: ["GET", "HEAD", "PUT", "PATCH", "DELETE"]))
             case "/v1/batch": #expect(allowed.contains("POST") && !allowed.contains("GET"))

@@ -26,7 +26,9 @@ extension Contract {
         static let attacks: [Attack] = [
             // Lengths.
             Attack("both lengths", "PUT!Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-            Attack("both lengths, the other way round", "PUT!Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"),
+            Attack(
+                "both lengths, the other way round",
+                "PUT!Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"),
             Attack("two lengths", "PUT!Content-Length: 1\r\nContent-Length: 5\r\n\r\nx"),
             Attack("two equal lengths", "PUT!Content-Length: 1\r\nContent-Length: 1\r\n\r\nx"),
             Attack("a list of lengths", "PUT!Content-Length: 1, 1\r\n\r\nx"),
@@ -38,18 +40,23 @@ extension Contract {
             Attack("a length with an underscore", "PUT!Content-Length: 1_0\r\n\r\n0123456789"),
             Attack("a length with a blank inside", "PUT!Content-Length: 1 0\r\n\r\n0123456789"),
             Attack("a fractional length", "PUT!Content-Length: 1.0\r\n\r\nx"),
-            Attack("a length beyond 64 bits", "PUT!Content-Length: 18446744073709551617\r\n\r\nx", ["bad-request", "entity-too-large"]),
+            Attack(
+                "a length beyond 64 bits", "PUT!Content-Length: 18446744073709551617\r\n\r\nx",
+                ["bad-request", "entity-too-large"]),
             // Codings.
             Attack("an unknown coding", "PUT!Transfer-Encoding: gzip\r\n\r\n"),
             Attack("two codings", "PUT!Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
             Attack("chunked twice", "PUT!Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
             Attack("chunked not last", "PUT!Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
-            Attack("two fields of codings", "PUT!Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
+            Attack(
+                "two fields of codings",
+                "PUT!Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
             Attack("identity", "PUT!Transfer-Encoding: identity\r\nContent-Length: 1\r\n\r\nx"),
             Attack("nearly chunked", "PUT!Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
             Attack("chunked with a vertical tab", "PUT!Transfer-Encoding: \u{b}chunked\r\n\r\n0\r\n\r\n"),
             Attack("an empty coding", "PUT!Transfer-Encoding: \r\n\r\n0\r\n\r\n"),
-            Attack("a coding in HTTP/1.0", "PUT PATH HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            Attack(
+                "a coding in HTTP/1.0", "PUT PATH HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
             // Chunks.
             Attack("a chunk size that is no number", "PUT!Transfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n0\r\n\r\n"),
             Attack("a chunk size with a prefix", "PUT!Transfer-Encoding: chunked\r\n\r\n0x1\r\nx\r\n0\r\n\r\n"),
@@ -57,7 +64,9 @@ extension Contract {
             Attack("a negative chunk size", "PUT!Transfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n"),
             Attack("an empty chunk size", "PUT!Transfer-Encoding: chunked\r\n\r\n\r\nx\r\n0\r\n\r\n"),
             Attack("a blank before a chunk size", "PUT!Transfer-Encoding: chunked\r\n\r\n 1\r\nx\r\n0\r\n\r\n"),
-            Attack("an enormous chunk size", "PUT!Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nx\r\n0\r\n\r\n", ["bad-request", "entity-too-large"]),
+            Attack(
+                "an enormous chunk size", "PUT!Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nx\r\n0\r\n\r\n",
+                ["bad-request", "entity-too-large"]),
             Attack("a chunk longer than it says", "PUT!Transfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n"),
             Attack("a chunk line with a bare LF", "PUT!Transfer-Encoding: chunked\r\n\r\n1\nx\r\n0\r\n\r\n"),
             Attack("a chunk ended by a bare LF", "PUT!Transfer-Encoding: chunked\r\n\r\n1\r\nx\n0\r\n\r\n"),
@@ -92,8 +101,12 @@ extension Contract {
             Attack("a space at the end", "PUT PATH HTTP/1.1 \r\nHost: h\r\nContent-Length: 1\r\n\r\nx"),
             Attack("a space in the target", "PUT PATH x HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"),
             Attack("no version", "PUT PATH\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"),
-            Attack("a version in small letters", "PUT PATH http/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", ["bad-request", "version-not-supported"]),
-            Attack("a version without a dot", "PUT PATH HTTP/11\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", ["bad-request", "version-not-supported"]),
+            Attack(
+                "a version in small letters", "PUT PATH http/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx",
+                ["bad-request", "version-not-supported"]),
+            Attack(
+                "a version without a dot", "PUT PATH HTTP/11\r\nHost: h\r\nContent-Length: 1\r\n\r\nx",
+                ["bad-request", "version-not-supported"]),
             Attack("a method that is no token", "P@T PATH HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"),
             Attack("bytes of TLS", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{fc}\u{3}\u{3}\r\n\r\n"),
             Attack("HTTP/2.0", "PUT PATH HTTP/2.0\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", ["version-not-supported"]),
@@ -129,7 +142,8 @@ extension Contract {
             let kind = SharedNode.freshKind("framing")
             let connection = try SharedNode.connect()
             let text =
-                "PUT /v1/entities/\(kind)/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n4\r\ndefg\r\n0\r\nX-T: 1\r\n\r\n"
+                "PUT /v1/entities/\(kind)/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "3;x=y\r\nabc\r\n4\r\ndefg\r\n0\r\nX-T: 1\r\n\r\n"
             let bytes = Array(text.utf8)
             for start in stride(from: 0, to: bytes.count, by: step) {
                 try connection.send(Array(bytes[start..<min(start + step, bytes.count)]))

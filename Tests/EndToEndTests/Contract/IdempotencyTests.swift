@@ -27,7 +27,9 @@ extension Contract {
             expectWritten(first, status: 200)
             let again = try client.patch("\(kind)/b", .update, document, key("p") + prefer)
             #expect(again.status == 200 || again.status == 204)
-            #expect(again["Idempotency-Replayed"] == "true" && again.body.isEmpty && again.version64 == first.version64, "\(again)")
+            #expect(
+                again["Idempotency-Replayed"] == "true" && again.body.isEmpty && again.version64 == first.version64,
+                "\(again)")
             expectFound(try client.get("\(kind)/b"), #"{"n":1}"#)
 
             let deleted = try client.delete("\(kind)/b", key("d"))
@@ -53,7 +55,8 @@ extension Contract {
             let version = try client.put("\(kind)/d", "{}", key("k")).version64
             expectProblem(try client.put("\(kind)/d", "{ }", key("k")), "idempotency-mismatch", positioned: true)
             expectProblem(try client.delete("\(kind)/d", key("k")), "idempotency-mismatch", positioned: true)
-            expectProblem(try client.patch("\(kind)/d", .merge, "{}", key("k")), "idempotency-mismatch", positioned: true)
+            expectProblem(
+                try client.patch("\(kind)/d", .merge, "{}", key("k")), "idempotency-mismatch", positioned: true)
             expectFound(try client.get("\(kind)/d"), "{}", version: version)
             expectWritten(try client.patch("\(kind)/d", .merge, "[]", key("kind")))
             expectProblem(try client.patch("\(kind)/d", .jsonPatch, "[]", key("kind")), "idempotency-mismatch")

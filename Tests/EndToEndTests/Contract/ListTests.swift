@@ -102,7 +102,8 @@ extension Contract {
         }
 
         @Test(arguments: [
-            "limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=99999999999999999999", "cursor=nonsense",
+            "limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=99999999999999999999",
+            "cursor=nonsense",
             "cursor=", "cursor=%00", "cursor=AAAA", "values=maybe", "require=some", "prefix=%FF",
         ])
         func badParametersAreRefused(query: String) throws {
@@ -137,7 +138,9 @@ extension Contract {
                     return []
                 }
                 defer { scanning.withLock { $0 = false } }
-                return try (0..<3).flatMap { _ in try client.listAll(kind, limit: 17).compactMap { $0["key"] as? String } }
+                return try (0..<3).flatMap { _ in
+                    try client.listAll(kind, limit: 17).compactMap { $0["key"] as? String }
+                }
             }[0]
             let counts = Dictionary(grouping: found.filter { staying.contains($0) }) { $0 }.mapValues(\.count)
             #expect(counts.count == 400 && counts.values.allSatisfy { $0 == 3 })

@@ -130,13 +130,15 @@ extension Contract {
         }
 
         @Test(arguments: [
-            "application/merge-patch+json; charset=utf-8", "Application/Merge-Patch+JSON", "application/merge-patch+json;v=1",
+            "application/merge-patch+json; charset=utf-8", "Application/Merge-Patch+JSON",
+            "application/merge-patch+json;v=1",
         ])
         func parametersAndCaseOfTheTypeAreIgnored(type: String) throws {
             let client = try SharedNode.client()
             try client.put("\(kind)/t", "{}")
             expectWritten(
-                try client.send("PATCH", "/v1/entities/\(kind)/t", [("Content-Type", type)], body: Array(#"{"a":1}"#.utf8)))
+                try client.send(
+                    "PATCH", "/v1/entities/\(kind)/t", [("Content-Type", type)], body: Array(#"{"a":1}"#.utf8)))
         }
 
         @Test(arguments: ["application/json", "text/plain", "application/merge-patch", "", nil])
@@ -175,7 +177,9 @@ extension Contract {
             try client.put("\(kind)/deep", #"{"a":\#(Self.deep63)}"#)
             expectProblem(
                 try client.patch("\(kind)/deep", .jsonPatch, #"[{"op":"copy","from":"","path":"/b"}]"#), "patch-failed")
-            expectProblem(try client.patch("\(kind)/deep", .merge, #"{"a":{"b":1},"c":\#(Self.deep63)}"#), "bad-request", positioned: nil)
+            expectProblem(
+                try client.patch("\(kind)/deep", .merge, #"{"a":{"b":1},"c":\#(Self.deep63)}"#), "bad-request",
+                positioned: nil)
         }
     }
 }

@@ -43,7 +43,8 @@ extension Contract {
                 let version = try #require(try client.put(key, #"{"a":1}"#, type: "application/json").version64)
                 let type = method == "PATCH" ? [("Content-Type", PatchKind.merge.rawValue)] : []
                 let answer = try client.send(
-                    method, EntityClient.path(key), type + condition(row, version), body: method == "DELETE" ? nil : Array("{}".utf8))
+                    method, EntityClient.path(key), type + condition(row, version),
+                    body: method == "DELETE" ? nil : Array("{}".utf8))
                 if row.present {
                     expectWritten(answer)
                 } else {
@@ -94,7 +95,8 @@ extension Contract {
         }
 
         static let malformed = [
-            "", " ", "V", "'1'", "\"1", "1\"", "\"1\" \"2\"", "w/\"1\"", "*, \"1\"", "\"1\", *", "**", "W/1", ",", "\"a b\"", "\"1\";",
+            "", " ", "V", "'1'", "\"1", "1\"", "\"1\" \"2\"", "w/\"1\"", "*, \"1\"", "\"1\", *", "**", "W/1", ",",
+            "\"a b\"", "\"1\";",
         ]
 
         @Test(arguments: ["If-Match", "If-None-Match"], malformed)

@@ -31,10 +31,14 @@ extension Contract {
             .state(#"{"a":1,"b":2}"#, #"{"do":[{"remove":"/a"}]}"#, #"{"b":2}"#),
             .state(#"{"n":1}"#, #"{"do":[{"increment":"/n","by":41}]}"#, #"{"n":42}"#),
             .state(#"{"n":1}"#, #"{"do":[{"increment":"/n","by":-2}]}"#, #"{"n":-1}"#),
-            .state(#"{"n":9223372036854775806}"#, #"{"do":[{"increment":"/n","by":1}]}"#, #"{"n":9223372036854775807}"#),
-            .state(#"{"n":-9223372036854775807}"#, #"{"do":[{"increment":"/n","by":-1}]}"#, #"{"n":-9223372036854775808}"#),
+            .state(
+                #"{"n":9223372036854775806}"#, #"{"do":[{"increment":"/n","by":1}]}"#, #"{"n":9223372036854775807}"#),
+            .state(
+                #"{"n":-9223372036854775807}"#, #"{"do":[{"increment":"/n","by":-1}]}"#,
+                #"{"n":-9223372036854775808}"#),
             .state(#"{"n":9007199254740993}"#, #"{"do":[{"increment":"/n","by":2}]}"#, #"{"n":9007199254740995}"#),
-            .state(#"{"l":[1]}"#, #"{"do":[{"append":"/l","value":2},{"append":"/l","value":[3]}]}"#, #"{"l":[1,2,[3]]}"#),
+            .state(
+                #"{"l":[1]}"#, #"{"do":[{"append":"/l","value":2},{"append":"/l","value":[3]}]}"#, #"{"l":[1,2,[3]]}"#),
             .state(#"{"n":5}"#, #"{"do":[{"max":"/n","to":7}]}"#, #"{"n":7}"#),
             .state(#"{"n":5}"#, #"{"do":[{"max":"/n","to":3}]}"#, #"{"n":5}"#),
             .state(#"{"n":5}"#, #"{"do":[{"min":"/n","to":3}]}"#, #"{"n":3}"#),
@@ -82,10 +86,13 @@ extension Contract {
             (#"{"at":"/n","gte":5}"#, true), (#"{"at":"/n","gte":5.5}"#, false), (#"{"at":"/n","lt":"x"}"#, false),
             (#"{"at":"/s","lt":"c"}"#, true), (#"{"at":"/s","gte":"c"}"#, false), (#"{"at":"/s","ne":"a"}"#, true),
             (#"{"at":"/t","eq":true}"#, true), (#"{"at":"/l","eq":[1,2]}"#, true), (#"{"at":"/l/0","eq":1}"#, true),
-            (#"{"at":"/o","eq":{"k":null}}"#, true), (#"{"at":"/o/k","exists":true}"#, true), (#"{"at":"/o/k","eq":null}"#, true),
+            (#"{"at":"/o","eq":{"k":null}}"#, true), (#"{"at":"/o/k","exists":true}"#, true),
+            (#"{"at":"/o/k","eq":null}"#, true),
             (#"{"at":"/none","exists":false}"#, true), (#"{"at":"/none","exists":true}"#, false),
-            (#"{"at":"/n","exists":false}"#, false), (#"{"at":"/none","ne":1}"#, false), (#"{"at":"/none","eq":null}"#, false),
-            (#"{"at":"/none","lt":1}"#, false), (#"{"at":"","exists":true}"#, true), (#"{"at":"/n/x","exists":false}"#, true),
+            (#"{"at":"/n","exists":false}"#, false), (#"{"at":"/none","ne":1}"#, false),
+            (#"{"at":"/none","eq":null}"#, false),
+            (#"{"at":"/none","lt":1}"#, false), (#"{"at":"","exists":true}"#, true),
+            (#"{"at":"/n/x","exists":false}"#, true),
         ]
 
         @Test(arguments: conditions)
@@ -103,7 +110,9 @@ extension Contract {
             let answer = try client.patch(key, .update, row.document)
             if let code = row.code {
                 expectProblem(answer, code, positioned: true)
-                if let names = row.names { #expect((answer.object["detail"] as? String)?.contains(names) == true, "\(answer)") }
+                if let names = row.names {
+                    #expect((answer.object["detail"] as? String)?.contains(names) == true, "\(answer)")
+                }
                 expectFound(try client.get(key), row.before, version: version)
             } else {
                 expectWritten(answer)

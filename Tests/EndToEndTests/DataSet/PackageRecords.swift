@@ -7,7 +7,8 @@ struct PackageRecords {
     let byName: [String: String]
 
     init(in folder: TestFolder) throws {
-        let result = try ChildProcess.run(try Programs.system("apt-cache"), ["dumpavail"], in: folder.path, name: "dumpavail")
+        let result = try ChildProcess.run(
+            try Programs.system("apt-cache"), ["dumpavail"], in: folder.path, name: "dumpavail")
         guard result.ending == .exited(0) else { throw HarnessError("apt-cache dumpavail failed: \(result.errors)") }
         var lines: [String] = []
         var byName: [String: String] = [:]
@@ -21,7 +22,11 @@ struct PackageRecords {
         }
         guard lines.count > 10_000 else {
             throw HarnessError(
-                "apt knows \(lines.count) packages, and this test wants the whole archive: run apt-get update first; it must not be skipped")
+                """
+                apt knows \(lines.count) packages, and this test wants the whole archive: run apt-get update; it must \
+                not be skipped
+                """
+            )
         }
         self.lines = lines
         self.byName = byName

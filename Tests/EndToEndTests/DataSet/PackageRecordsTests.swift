@@ -5,7 +5,9 @@ extension Durability {
     /// A real data set through the tools: one entity a package of the Debian archive.
     @Suite(.serialized) struct PackageRecordsTests {
         private func control(_ node: TestNode, _ folder: TestFolder, _ arguments: String...) throws -> String {
-            let place = ["--endpoint", "http://127.0.0.1:\(node.port)", "--admin", "http://127.0.0.1:\(node.adminPort)"]
+            let place = [
+                "--endpoint", "http://127.0.0.1:\(node.port)", "--admin", "http://127.0.0.1:\(node.adminPort)",
+            ]
             let result = try ChildProcess.run(Programs.control, arguments + place, in: folder.path, seconds: 240)
             guard result.ending == .exited(0) else {
                 throw HarnessError("keysteadctl \(arguments) ended by \(result.ending): \(result.errors)")
@@ -16,7 +18,8 @@ extension Durability {
         @Test func theyAreImportedListedPatchedAndExportedIdentical() throws {
             try withTestFolder("packages") { folder in
                 let records = try PackageRecords(in: folder)
-                let file = try folder.write("packages.ndjson", Array((records.lines.joined(separator: "\n") + "\n").utf8))
+                let file = try folder.write(
+                    "packages.ndjson", Array((records.lines.joined(separator: "\n") + "\n").utf8))
                 let node = TestNode(in: folder.path, flags: [])
                 try node.start()
                 _ = try control(node, folder, "import", "package", file, "--id-field", "Package")

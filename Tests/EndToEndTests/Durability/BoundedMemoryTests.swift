@@ -4,8 +4,8 @@ import Testing
 
 extension Durability {
     @Suite(.serialized) struct BoundedMemoryTests {
-        /// Ten thousand lines whose answers come to 160 MB, to a reader that takes its time: neither side of the batch is
-        /// held in memory.
+        /// Ten thousand lines whose answers come to 160 MB, to a reader that takes its time: neither side of the batch
+        /// is held in memory.
         @Test func aLongBatchStreams() throws {
             try withTestFolder("batch") { folder in
                 let node = TestNode(in: folder.path)

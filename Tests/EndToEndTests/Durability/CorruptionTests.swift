@@ -25,7 +25,9 @@ extension Durability {
         }
 
         /// The file under the data directory that holds `bytes`, and where.
-        private func find(_ bytes: [UInt8], in node: TestNode, where condition: (String) -> Bool) throws -> (file: String, offset: Int) {
+        private func find(_ bytes: [UInt8], in node: TestNode, where condition: (String) -> Bool) throws -> (
+            file: String, offset: Int
+        ) {
             let names = FileManager.default.enumerator(atPath: node.dataDirectory)?.compactMap { $0 as? String } ?? []
             for name in names where condition(name) {
                 let path = "\(node.dataDirectory)/\(name)"
@@ -87,9 +89,12 @@ extension Durability {
 
                 try node.start()
                 let (shards, refused) = try served(written, by: node)
-                #expect(refused.isSubset(of: [victim.shard]), "only the shard of the damaged record is refused: \(refused)")
+                #expect(
+                    refused.isSubset(of: [victim.shard]), "only the shard of the damaged record is refused: \(refused)")
                 #expect(shards.count >= 12, "the others serve on: \(shards.sorted())")
-                #expect(node.log.contains(name) || !refused.contains(victim.shard), "the log names the segment:\n\(node.log)")
+                #expect(
+                    node.log.contains(name) || !refused.contains(victim.shard),
+                    "the log names the segment:\n\(node.log)")
                 if refused.contains(victim.shard) {
                     try expectNamed(victim.shard, in: node)
                     expectProblem(try node.client().put(victim.key, "new"), "shard-unavailable")
@@ -128,7 +133,9 @@ extension Durability {
                 let (shards, refused) = try served(written, by: node)
                 #expect(refused == [victim.shard])
                 #expect(shards.count >= 12, "the others serve on: \(shards.sorted())")
-                #expect(node.log.lowercased().contains("corrupt") || node.log.contains("checksum"), "the log names it:\n\(node.log)")
+                #expect(
+                    node.log.lowercased().contains("corrupt") || node.log.contains("checksum"),
+                    "the log names it:\n\(node.log)")
                 try expectNamed(victim.shard, in: node)
                 let list = try node.client().list("k", "limit=1000&values=true")
                 #expect(list.status == 200)

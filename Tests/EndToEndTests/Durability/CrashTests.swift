@@ -87,7 +87,8 @@ extension Durability {
                 try node.start()
                 let client = try node.client()
                 for (index, answer) in answers.enumerated() {
-                    #expect((try client.get("k/\(index)").status == 200) == (answer.status == 204), "k/\(index): \(answer)")
+                    #expect(
+                        (try client.get("k/\(index)").status == 200) == (answer.status == 204), "k/\(index): \(answer)")
                 }
                 try node.crash()
             }
@@ -184,7 +185,8 @@ extension Durability {
                 }
                 #expect(try node.stop() == .exited(0))
                 try FileManager.default.removeItem(atPath: "\(node.dataDirectory)/shards/3")
-                try FileManager.default.createDirectory(atPath: "\(node.dataDirectory)/shards/3", withIntermediateDirectories: false)
+                try FileManager.default.createDirectory(
+                    atPath: "\(node.dataDirectory)/shards/3", withIntermediateDirectories: false)
                 try node.start(within: 30)
                 for (shard, key) in shards.sorted(by: { $0.key < $1.key }) {
                     let answer = try node.client().get(key)

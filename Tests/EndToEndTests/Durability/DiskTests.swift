@@ -49,17 +49,22 @@ extension Durability {
                         let tracer = try ChildProcess(
                             strace,
                             [
-                                "-f", "-qq", "-p", "\(try node.process.pid)", "-e", "trace=fdatasync,fsync,sync_file_range",
+                                "-f", "-qq", "-p", "\(try node.process.pid)", "-e",
+                                "trace=fdatasync,fsync,sync_file_range",
                                 "-e", "inject=fdatasync:error=EIO:when=\(call)",
                             ], in: folder.path, name: "strace-\(call)")
                         defer { tracer.killAndWait() }
                         let ending = try node.process.wait(seconds: 40)
                         guard let ending else {
-                            throw HarnessError("the node went on after a failed fdatasync (call \(call)); strace said:\n\(tracer.errors)")
+                            throw HarnessError(
+                                "the node went on after failed fdatasync \(call); strace said:\n\(tracer.errors)"
+                            )
                         }
                         #expect(ending != .exited(0), "\(ending)")
                         #expect(ending != .signalled(SIGKILL), "\(ending)")
-                        #expect(node.log.contains("sync") || node.log.contains("Input/output error"), "the log names it:\n\(node.log)")
+                        #expect(
+                            node.log.contains("sync") || node.log.contains("Input/output error"),
+                            "the log names it:\n\(node.log)")
                     }
                 }
                 try node.start()

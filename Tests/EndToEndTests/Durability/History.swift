@@ -2,16 +2,18 @@ import Foundation
 import Primitives
 import Synchronization
 
-/// The state of an entity under load: which write it was, and a checksum over everything, so that a torn, mixed or stale
-/// state cannot pass for a sound one.
+/// The state of an entity under load: which write it was, and a checksum over everything, so that a torn, mixed or
+/// stale state cannot pass for a sound one.
 struct Stamp: Hashable, Sendable {
     let entity: String
     let sequence: Int
 
     /// JSON with a filler whose length and bytes depend on the stamp.
     var state: [UInt8] {
-        var generator = SplitMix64(seed: UInt64(sequence) &* 7919 &+ UInt64(entity.utf8.reduce(0) { $0 &* 31 &+ Int($1) }))
-        let filler = String((0..<generator.below(900)).map { _ in Character(UnicodeScalar(UInt8(97 + generator.below(26)))) })
+        var generator = SplitMix64(
+            seed: UInt64(sequence) &* 7919 &+ UInt64(entity.utf8.reduce(0) { $0 &* 31 &+ Int($1) }))
+        let filler = String(
+            (0..<generator.below(900)).map { _ in Character(UnicodeScalar(UInt8(97 + generator.below(26)))) })
         let text = #"{"entity":"\#(entity)","sequence":\#(sequence),"filler":"\#(filler)""#
         return Array("\(text),\"sum\":\(CRC32C.checksum(Array(text.utf8)))}".utf8)
     }
@@ -95,7 +97,8 @@ final class History: Sendable {
             }
             if version <= facts.entities[entity].version {
                 facts.violations.append(
-                    "\(facts.entities[entity].entity) went from version \(facts.entities[entity].version) to \(version)")
+                    "\(facts.entities[entity].entity) went from version \(facts.entities[entity].version) to \(version)"
+                )
             }
             if !replayed, !facts.positions.insert("\(shard):\(version)").inserted {
                 facts.violations.append("two writes took position \(version) of shard \(shard)")

@@ -3,8 +3,8 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// An ext4 filesystem in a file, mounted on a loop device: a disk that a test may cut off or fill. It needs root and loop
-/// devices; where the machine has none of them the test fails and says so.
+/// An ext4 filesystem in a file, mounted on a loop device: a disk that a test may cut off or fill. It needs root and
+/// loop devices; where the machine has none of them the test fails and says so.
 final class LoopDisk: Sendable {
     let mountPoint: String
     private let folder: TestFolder
@@ -36,7 +36,8 @@ final class LoopDisk: Sendable {
         let result = try ChildProcess.run(try Programs.system(program), arguments, in: folder.path)
         guard result.ending == .exited(0) else {
             throw HarnessError(
-                "\(program) \(arguments.joined(separator: " ")) failed, and without it this test cannot run: \(result.errors)")
+                "\(program) \(arguments.joined(separator: " ")) failed; this test needs it: \(result.errors)"
+            )
         }
     }
 
@@ -67,7 +68,8 @@ final class LoopDisk: Sendable {
         defer { close(descriptor) }
         let code = ks_test_cut_power(descriptor)
         guard code == 0 else {
-            throw HarnessError("this kernel cannot cut off a filesystem (FS_IOC_SHUTDOWN): \(String(cString: strerror(code)))")
+            throw HarnessError(
+                "this kernel cannot cut off a filesystem (FS_IOC_SHUTDOWN): \(String(cString: strerror(code)))")
         }
     }
 
@@ -88,7 +90,9 @@ final class LoopDisk: Sendable {
         var facts = stat()
         fstat(descriptor, &facts)
         let code = posix_fallocate(descriptor, facts.st_size, off_t(bytes))
-        guard code == 0 || code == ENOSPC else { throw HarnessError("cannot fill the disk: \(String(cString: strerror(code)))") }
+        guard code == 0 || code == ENOSPC else {
+            throw HarnessError("cannot fill the disk: \(String(cString: strerror(code)))")
+        }
     }
 
     func giveSpaceBack() { unlink("\(mountPoint)/filler") }

@@ -23,7 +23,9 @@ final class ChildProcess: Sendable {
     private let ending = Mutex<Ending?>(nil)
 
     /// Starts `program` (a path) with its output in `folder/name.out` and `folder/name.err`.
-    init(_ program: String, _ arguments: [String], environment: [String: String] = [:], in folder: String, name: String) throws {
+    init(_ program: String, _ arguments: [String], environment: [String: String] = [:], in folder: String, name: String)
+        throws
+    {
         outputPath = "\(folder)/\(name).out"
         errorPath = "\(folder)/\(name).err"
         var actions = posix_spawn_file_actions_t()
@@ -141,7 +143,9 @@ struct Deadline: Sendable {
 }
 
 /// Calls `condition` until it is true or `seconds` have passed.
-func eventually(within seconds: Double, every milliseconds: UInt32 = 50, _ condition: () throws -> Bool) rethrows -> Bool {
+func eventually(within seconds: Double, every milliseconds: UInt32 = 50, _ condition: () throws -> Bool) rethrows
+    -> Bool
+{
     let deadline = Deadline(seconds: seconds)
     while true {
         if try condition() { return true }

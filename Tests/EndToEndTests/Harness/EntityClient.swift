@@ -58,7 +58,9 @@ final class EntityClient {
     }
 
     @discardableResult
-    func patch(_ key: String, _ kind: PatchKind, _ document: String, _ fields: [(String, String)] = []) throws -> HTTPAnswer {
+    func patch(_ key: String, _ kind: PatchKind, _ document: String, _ fields: [(String, String)] = []) throws
+        -> HTTPAnswer
+    {
         try send("PATCH", Self.path(key), [("Content-Type", kind.rawValue)] + fields, body: Array(document.utf8))
     }
 

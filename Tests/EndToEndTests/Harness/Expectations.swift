@@ -9,7 +9,9 @@ struct ProblemContract {
     let hasRetryAfter: Bool
 
     static let byCode: [String: ProblemContract] = {
-        func never(_ status: Int) -> ProblemContract { .init(status: status, applied: "no", retry: "never", hasRetryAfter: false) }
+        func never(_ status: Int) -> ProblemContract {
+            .init(status: status, applied: "no", retry: "never", hasRetryAfter: false)
+        }
         func later() -> ProblemContract { .init(status: 503, applied: "no", retry: "safe", hasRetryAfter: true) }
         return [
             "bad-request": never(400), "bad-key": never(400), "not-found": never(404), "method-not-allowed": never(405),

@@ -76,7 +76,8 @@ final class RawConnection {
     /// Whether the peer closes within `seconds`. Bytes that it sends before are an error.
     func isClosedByPeer(within seconds: Double = 5) throws -> Bool {
         guard consumed == received.count else {
-            throw HarnessError("the peer went on: \(String(decoding: received[consumed...].prefix(300), as: UTF8.self))")
+            throw HarnessError(
+                "the peer went on: \(String(decoding: received[consumed...].prefix(300), as: UTF8.self))")
         }
         let deadline = Deadline(seconds: seconds)
         guard wait(for: POLLIN, until: deadline) else { return false }
@@ -121,7 +122,9 @@ final class RawConnection {
         var searched = consumed
         while true {
             if let feed = received[searched...].firstIndex(of: UInt8(ascii: "\n")) {
-                guard feed > consumed, received[feed - 1] == UInt8(ascii: "\r") else { throw HarnessError("a line ends in a bare LF") }
+                guard feed > consumed, received[feed - 1] == UInt8(ascii: "\r") else {
+                    throw HarnessError("a line ends in a bare LF")
+                }
                 defer { consumed = feed + 1 }
                 return String(decoding: received[consumed..<(feed - 1)], as: UTF8.self)
             }

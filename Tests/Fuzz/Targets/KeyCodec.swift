@@ -1,7 +1,8 @@
 import Entities
 import Primitives
 
-/// Keys from paths and from plain text: nothing traps, what is accepted obeys its bounds, and a key reads back as itself.
+/// Keys from paths and from plain text: nothing traps, what is accepted obeys its bounds, and a key reads back as
+/// itself.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzKeys(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
@@ -10,7 +11,8 @@ public func fuzzKeys(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         // `/` and `%2F` are one spelling: encoding every byte of the id gives the same key.
         let hex = Array("0123456789abcdef".utf8)
         let encoded = key.id.flatMap { [UInt8(ascii: "%"), hex[Int($0 >> 4)], hex[Int($0 & 15)]] }
-        guard let again = try? EntityKey(path: (key.kind + [UInt8(ascii: "/")] + encoded)[...], seed: 7), again == key else {
+        guard let again = try? EntityKey(path: (key.kind + [UInt8(ascii: "/")] + encoded)[...], seed: 7), again == key
+        else {
             fatalError("an encoded key is another key")
         }
     }
