@@ -87,11 +87,12 @@ let package = Package(
                 "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "LogFiles", "RocksStore",
                 "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle, signals, yams,
             ]),
-        floor("KeysteadClient", ["Primitives", httpClient, nioCore]),
+        floor("KeysteadClient", ["Primitives", httpClient, nioCore, nioPosix, nioHTTP1]),
 
         // Floor 6: executables.
         tool("keystead", ["NodeRuntime", "LogFormat", "LogCore", "LogFiles", "Primitives", arguments]),
-        tool("keysteadctl", ["KeysteadClient", "LoadGenerator", "Primitives", arguments]),
+        floor("AdminTool", ["KeysteadClient", "LoadGenerator", "Primitives", nioPosix, arguments]),
+        tool("keysteadctl", ["AdminTool", arguments]),
 
         // The harness: floors 1 to 3 only.
         floor("Simulator", ["Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore"]),
@@ -99,16 +100,27 @@ let package = Package(
 
         // Benchmarks.
         floor("LoadGenerator", ["Primitives", nioCore, nioPosix, histogram], path: "Bench/LoadGenerator"),
-
-        tests("PrimitivesTests", ["Primitives"]),
-        tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
-        tests("EntitiesTests", ["Entities", "Primitives"]),
-        tests("RocksStoreTests", ["RocksStore", "Primitives"]),
-        tests("HashRingTests", ["HashRing", "Primitives"]),
+        tool("load", ["LoadGenerator", arguments], path: "Bench/load"),
+        tool("bare-http", [nioCore, nioPosix, nioHTTP1, arguments], path: "Bench/bare-http"),
+        tool("raw-fdatasync", ["CPosixShims", histogram, arguments], path: "Bench/raw-fdatasync"),
 
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),
         .target(name: "CTestShims", path: "Tests/CTestShims"),
         tests("EndToEndTests", ["Primitives", "CTestShims"]),
+
+        tests("PrimitivesTests", ["Primitives"]),
+        floor("ScriptedServer", [nioCore, nioPosix, nioHTTP1], path: "Tests/ScriptedServer"),
+        tests("KeysteadClientTests", ["KeysteadClient", "ScriptedServer", "Primitives"]),
+        tests("AdminToolTests", ["AdminTool", "KeysteadClient", "ScriptedServer", "Primitives"]),
+        tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
+        tests("EntitiesTests", ["Entities", "Primitives"]),
+        tests("RocksStoreTests", ["RocksStore", "Primitives"]),
+        tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
+        tests("HashRingTests", ["HashRing", "Primitives"]),
+        tests("LogFormatTests", ["LogFormat", "Primitives"]),
+        tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
+        tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
+        tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
     ]
 )

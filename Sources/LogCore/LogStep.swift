@@ -6,6 +6,9 @@ public import LogFormat
 public enum LogStep: Sendable, Equatable {
     /// Makes an empty file, mode 0600; replaces one that is there.
     case create(LogFileName)
+    /// Reserves the blocks of a file of this length, so that a full disk shows at once and not after half the zeros.
+    /// Where the file system cannot, it is done.
+    case allocate(LogFileName, byteCount: Int)
     /// Writes zeros over the range, growing the file to its end.
     case fill(LogFileName, Range<Int>)
     /// Writes all the bytes; a short write is completed by the driver.
@@ -14,6 +17,7 @@ public enum LogStep: Sendable, Equatable {
     case sync(LogFileName)
     /// Replaces what has the second name.
     case rename(LogFileName, to: LogFileName)
+    /// A file that is not there is deleted already.
     case delete(LogFileName)
     /// fsync of the directory: creations, renames and deletions before it are on stable storage when it is done.
     case syncDirectory

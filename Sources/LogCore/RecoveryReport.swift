@@ -26,6 +26,8 @@ public struct RecoveryReport: Sendable, Equatable {
     public var lastLSN = LSN.zero
     /// The highest time that any record carries.
     public var highestTime = Timestamp.zero
+
+    public init() {}
 }
 
 /// The end of a log that was open at a crash: bytes of a group that was never acknowledged, given up.
@@ -76,6 +78,8 @@ public struct QuarantinedShard: Sendable, Equatable {
         case completenessUnproven
         /// A position or an epoch goes backwards.
         case outOfOrder
+        /// An earlier start quarantined the shard, and nothing has replaced its store since.
+        case quarantinedBefore
         /// A record's CRC holds and its payload does not decompress.
         case payloadUndecodable
     }

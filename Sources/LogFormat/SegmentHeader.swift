@@ -6,7 +6,7 @@ public import Primitives
 /// offset size  field (little-endian)
 ///      0    8  magic "KEYSTWAL"
 ///      8    4  format version
-///     12    4  zero
+///     12    4  flags: bit 0 the file had an earlier life, whose bytes may follow the last record; the others zero
 ///     16   16  cluster id (high 8, low 8)
 ///     32   16  node store id (high 8, low 8)
 ///     48    8  segment number, as in the file's name
@@ -34,6 +34,8 @@ public struct SegmentHeader: Equatable, Sendable {
     public let previousChecksum: UInt32
     public let syncedLSN: LSN
     public let created: Timestamp
+    /// Bytes of an earlier life may follow the last record; otherwise they are zero.
+    public let isReused: Bool
 
     static let magic: UInt64 = 0x4C41_5754_5359_454B
     static let encodedBytes = 128
@@ -41,7 +43,7 @@ public struct SegmentHeader: Equatable, Sendable {
 
     public init(
         identity: LogIdentity, number: UInt64, segmentBytes: Int, salt: UInt64, firstLSN: LSN,
-        previousChecksum: UInt32, syncedLSN: LSN, created: Timestamp
+        previousChecksum: UInt32, syncedLSN: LSN, created: Timestamp, isReused: Bool
     ) {
         precondition(firstLSN > .zero, "LSNs begin at 1")
         self.identity = identity
@@ -52,6 +54,7 @@ public struct SegmentHeader: Equatable, Sendable {
         self.previousChecksum = previousChecksum
         self.syncedLSN = syncedLSN
         self.created = created
+        self.isReused = isReused
     }
 
     public var previousLSN: LSN { LSN(firstLSN.rawValue - 1) }
@@ -79,6 +82,7 @@ public struct SegmentHeader: Equatable, Sendable {
     private func write(to buffer: UnsafeMutableRawBufferPointer) {
         buffer.setField(0, Self.magic)
         buffer.setField(8, LogLayout.formatVersion)
+        buffer.setField(12, UInt32(isReused ? 1 : 0))
         buffer.setField(16, identity.clusterID.high)
         buffer.setField(24, identity.clusterID.low)
         buffer.setField(32, identity.nodeStoreID.high)
@@ -129,7 +133,8 @@ public struct SegmentHeader: Equatable, Sendable {
         let version: UInt32 = buffer.field(8)
         if version > LogLayout.formatVersion { return .newer(version) }
         let first: UInt64 = buffer.field(72)
-        guard version == LogLayout.formatVersion, first > 0, buffer.field(80) == first - 1,
+        let flags: UInt32 = buffer.field(12)
+        guard flags <= 1, version == LogLayout.formatVersion, first > 0, buffer.field(80) == first - 1,
             let bytes = Int(exactly: buffer.field(56, as: UInt64.self))
         else { return .damaged }
         let identity = LogIdentity(
@@ -139,6 +144,7 @@ public struct SegmentHeader: Equatable, Sendable {
             SegmentHeader(
                 identity: identity, number: buffer.field(48), segmentBytes: bytes, salt: buffer.field(64),
                 firstLSN: LSN(first), previousChecksum: buffer.field(88), syncedLSN: LSN(buffer.field(96)),
-                created: Timestamp(milliseconds: buffer.field(104))))
+                created: Timestamp(milliseconds: buffer.field(104)),
+                isReused: flags == 1))
     }
 }

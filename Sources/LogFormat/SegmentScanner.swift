@@ -5,7 +5,7 @@ public import Primitives
 /// After damage it looks for the next valid record header of this segment at 8-byte steps; a header whose payload is
 /// damaged is stepped over by its length. It never traps and never allocates by what the bytes say, whatever they are.
 /// Reading is O(segment); a stretch of damage costs one CRC of 60 bytes for each 8-byte step that looks plausible.
-public struct SegmentScanner {
+public struct SegmentScanner: Sendable {
     public enum Item: Equatable, Sendable {
         case record(ScannedRecord)
         case damage(Damage)

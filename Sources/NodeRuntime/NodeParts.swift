@@ -1,3 +1,4 @@
+import ClusterMetadata
 import Entities
 import HTTPFront
 import HashRing
@@ -58,7 +59,11 @@ final class NodeParts: Sendable {
         self.logger = logger
         let isNew = directory.isNew
         if isNew { try directory.beginInitializing() }
-        membership = try Membership.load(directory, configuration, isNew: isNew)
+        let metadata = try Self.openMetadata(directory, create: isNew)
+        membership =
+            try isNew
+            ? Membership.create(configuration, now: NodeTime(floor: .zero).now())
+            : Membership.load(from: metadata, configuration)
         var resourceSettings = StoreResources.Configuration()
         resourceSettings.memoryBytes = configuration.memoryBytes
         resourceSettings.shardsMax = membership.shards.count
@@ -68,7 +73,7 @@ final class NodeParts: Sendable {
             directory: directory.shardsPath, resources: resources, expiry: expiry, create: isNew, logger: logger
         ).open(membership.shards)
         if isNew {
-            try membership.save(directory)
+            try membership.save(in: metadata)
             try directory.finishInitializing()
         }
         try directory.clearClean()
@@ -95,6 +100,16 @@ final class NodeParts: Sendable {
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, table: table, loops: loops, time: time,
             readPool: readPool, logger: logger)
+    }
+
+    private static func openMetadata(
+        _ directory: DataDirectory, create: Bool
+    ) throws(NodeStartError) -> EmbeddedMetadata {
+        do {
+            return try EmbeddedMetadata(path: directory.metadataPath, create: create)
+        } catch {
+            throw NodeStartError("the metadata store: \(error)", isRefusal: true)
+        }
     }
 
     private static func makeLoops(
@@ -131,14 +146,14 @@ final class NodeParts: Sendable {
         _ group: MultiThreadedEventLoopGroup, _ router: DurableRouter, _ logger: Logger
     ) throws -> Recovery {
         let replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
-        var settings = LogConfiguration()
-        settings.lanes = Array(group.makeIterator()).count
+        var options = LogOptions()
+        options.unsafeSyncDisabledForBenchmark = configuration.unsafeNoSync
         let log: NodeLog
         let report: RecoveryReport
         do {
             (log, report) = try NodeLog.open(
-                directory: path, identity: membership.logIdentity, applied: opened.applied, configuration: settings,
-                syncDisabledForMeasuring: configuration.unsafeNoSync,
+                directory: path, identity: membership.logIdentity, applied: opened.applied,
+                lanes: Array(group.makeIterator()).count, options: options,
                 replay: { try replayer.replay($0) },
                 onDurable: { lane, marks in router.route(lane, marks) })
             try replayer.finish()

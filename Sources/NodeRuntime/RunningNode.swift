@@ -1,5 +1,6 @@
 private import CPosixShims
 import HTTPFront
+import HashRing
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore

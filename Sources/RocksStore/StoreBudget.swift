@@ -8,7 +8,7 @@ internal import Primitives
 /// | memtables of all shards, those being flushed included | 5/16 | 320 MiB |
 /// | block cache (data, index and filter blocks) | the rest | 632 MiB |
 ///
-/// Beside the budget stand the process itself, about 0.6 MiB an open shard, and what the allocator cannot give back.
+/// Beside the budget stand the process itself, about 0.3 MiB an open shard, and what the allocator cannot give back.
 public struct StoreBudget: Sendable, Equatable {
     public let memoryBytes: Int
     public let logBytes: Int

@@ -33,6 +33,10 @@ struct StoreOptions: ~Copyable {
     /// - `write_buffer_size` (set above) is the whole budget, so RocksDB by itself flushes only where one shard has
     ///   taken it all; our scheduler comes long before that.
     /// - `allow_concurrent_memtable_write=false`: a shard has one writer.
+    /// - Universal compaction: loading unique random rows of 1 KiB (half compressible, 16 shards, 68 times as much data as
+    ///   memtables) wrote 1.8 bytes a byte accepted, leveled compaction 2.2; our log adds 0.5. Its price is the room that
+    ///   a full compaction takes for a moment, which here is that of one shard; overwritten rows never take more than
+    ///   the live ones.
     /// - The write stall triggers are out of reach: a stall would block the event loop that applies. The node watches
     ///   ``StoreStatistics/sortedRuns`` and refuses writes by itself.
     /// - `periodic_compaction_seconds`: every file is rewritten once in three days, so expired rows do not stay.
@@ -57,6 +61,7 @@ struct StoreOptions: ~Copyable {
         "max_manifest_file_size=4194304",
         "bytes_per_sync=1048576",
         "compaction_style=kCompactionStyleUniversal",
+        "compaction_options_universal={max_size_amplification_percent=100}",
         "level0_file_num_compaction_trigger=4",
         "level0_slowdown_writes_trigger=1000000",
         "level0_stop_writes_trigger=1000000",

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -103,6 +105,18 @@ static inline int ks_mkdir(const char *path, mode_t mode) { return mkdir(path, m
 /// own module of the C library was made of.
 int ks_fallocate(int fd, int64_t offset, int64_t length);
 static inline int ks_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0; }
+static inline int64_t ks_file_size(int fd) {
+    struct stat status;
+    return fstat(fd, &status) < 0 ? -(int64_t)errno : (int64_t)status.st_size;
+}
+/// 64 bits from the kernel's generator. It does not fail once the system has booted.
+static inline uint64_t ks_random64(void) {
+    uint64_t value = 0;
+    while (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value) continue;
+    return value;
+}
+/// Names the calling thread for ps, top and gdb; at most 15 bytes count.
+static inline void ks_name_this_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 /// Drops the page cache of the file, so that what is read next comes from the device (reliability rule W5).
 static inline int ks_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
 

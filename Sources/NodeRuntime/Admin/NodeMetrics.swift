@@ -57,7 +57,8 @@ struct NodeMetrics {
     }
 
     private func log(_ text: inout PrometheusText) {
-        let statistics = view.log.statistics
+        let all = view.log.statistics
+        let statistics = all.log
         text.counter("log_groups_total", "Groups written.", statistics.groups)
         text.counter("log_records_total", "Records written.", statistics.records)
         text.counter("log_payload_bytes_total", "Payload bytes accepted.", statistics.payloadBytes)
@@ -65,7 +66,8 @@ struct NodeMetrics {
         text.counter("log_syncs_total", "fdatasync calls.", statistics.syncs)
         text.counter("log_segments_recycled_total", "Segments used again.", statistics.segmentsRecycled)
         text.gauge("log_live_bytes", "Bytes of segments that a restart may need.", statistics.liveBytes)
-        text.gauge("log_durable_lsn", "Highest LSN on stable storage.", view.log.durableLSN.rawValue)
+        text.gauge("log_durable_lsn", "Highest LSN on stable storage.", all.durableLSN.rawValue)
+        text.gauge("log_queue_bytes", "Bytes accepted and not yet written.", all.queueBytes)
         text.gauge("storage_full", "1 while writes are refused for lack of space.", view.space.isFull ? 1 : 0)
     }
 

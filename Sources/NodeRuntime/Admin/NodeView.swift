@@ -1,3 +1,4 @@
+import ClusterMetadata
 import Entities
 import HTTPFront
 import HashRing
@@ -21,13 +22,13 @@ struct NodeView: Sendable {
     /// `GET /v1/cluster`.
     func cluster() -> JSONValue {
         let node = JSONValue.object([
-            ("id", .text(membership.nodeID)), ("state", .text("active")), ("zone", .text(configuration.zone)),
+            ("id", .text(membership.node.id.text)), ("state", .text(membership.node.state.rawValue)), ("zone", .text(membership.node.zone)),
             ("weight", .decimal(configuration.weight)), ("shards", .integer(table.ring.shardCount)),
             ("listen", .text(listen.description)), ("admin", .text(admin.description)),
         ])
         let shards = (0..<table.ring.shardCount).map { summary(ShardID(UInt32($0))) }
         return .object([
-            ("cluster", .text(membership.clusterName)), ("map-revision", .integer(membership.mapRevision)),
+            ("cluster", .text(membership.config.name)), ("map-revision", .integer(membership.mapRevision.rawValue)),
             ("storage", .text(space.isFull ? "full" : "ok")),
             ("nodes", .list([node])), ("shards", .list(shards.map { .object($0) })), ("operations", .list([])),
         ])
@@ -40,7 +41,7 @@ struct NodeView: Sendable {
             case .unavailable(let epoch, _): (epoch, Position.zero, "unavailable")
             }
         return [
-            ("shard", .integer(shard.rawValue)), ("primary", .text(membership.nodeID)), ("epoch", .integer(epoch.rawValue)),
+            ("shard", .integer(shard.rawValue)), ("primary", .text(membership.node.id.text)), ("epoch", .integer(epoch.rawValue)),
             ("position", .integer(position.rawValue)), ("state", .text(state)),
         ]
     }
@@ -78,7 +79,7 @@ struct NodeView: Sendable {
             case .unavailable(let epoch, _): epoch
             }
         return .object([
-            ("shard", .integer(shard.rawValue)), ("node", .text(membership.nodeID)), ("epoch", .integer(epoch.rawValue)),
+            ("shard", .integer(shard.rawValue)), ("node", .text(membership.node.id.text)), ("epoch", .integer(epoch.rawValue)),
         ])
     }
 

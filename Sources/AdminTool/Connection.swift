@@ -1,0 +1,147 @@
+import ArgumentParser
+import KeysteadClient
+
+/// How data is shown.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case table
+    case json
+}
+
+/// `--output`, of every command that prints data.
+struct OutputOptions: ParsableArguments {
+    @Option(name: .long, help: "How data is shown.")
+    var output: OutputFormat = .table
+}
+
+/// `--endpoint` and `--admin`: flags over environment over defaults.
+struct Connection: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A node's data listener; any node will do, several are tried in turn. "
+                + "Else $KEYSTEAD_ENDPOINT (separated by commas), else http://127.0.0.1:7070.", valueName: "url"))
+    var endpoint: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A node's admin listener. Else $KEYSTEAD_ADMIN, else http://127.0.0.1:7071.", valueName: "url"))
+    var admin: [String] = []
+
+    func validate() throws {
+        for url in endpoint + admin { try check(url, from: "the flag") }
+    }
+
+    /// Makes a client for `body`, and turns its errors into exits.
+    func withClient(
+        _ configuration: ClientConfiguration = ClientConfiguration(),
+        _ body: (Keystead) async throws -> Void
+    ) async throws {
+        let endpoints = try endpoints()
+        let admins = try resolve(admin, Console.current.environment["KEYSTEAD_ADMIN"], "http://127.0.0.1:7071")
+        try await Keystead.withClient(
+            endpoints: endpoints, adminEndpoints: admins, configuration: configuration, body)
+    }
+
+    /// The parts of the endpoint that stands first.
+    func firstEndpoint() throws -> EndpointParts { EndpointParts(try endpoints()[0]) }
+
+    private func endpoints() throws -> [String] {
+        try resolve(endpoint, Console.current.environment["KEYSTEAD_ENDPOINT"], "http://127.0.0.1:7070")
+    }
+
+    private func resolve(_ flags: [String], _ variable: String?, _ fallback: String) throws -> [String] {
+        if !flags.isEmpty { return flags }
+        let named = (variable ?? "").split(separator: ",").map { String($0.drop { $0 == " " }) }.filter { !$0.isEmpty }
+        for url in named { try check(url, from: "the environment") }
+        return named.isEmpty ? [fallback] : named
+    }
+
+    private func check(_ url: String, from place: String) throws {
+        let authority = ["http://", "https://"].first { url.hasPrefix($0) }.map { url.dropFirst($0.count) }
+        guard let authority, let first = authority.first, first != "/", first != ":" else {
+            throw ValidationError("'\(url)', from \(place), is no URL like http://HOST:PORT")
+        }
+    }
+}
+
+/// Scheme, host and port of a URL that has been checked: `http://HOST:PORT`, the host perhaps in brackets (IPv6).
+struct EndpointParts: Equatable {
+    let scheme: String
+    let host: String?
+    let port: Int?
+
+    init(_ url: String) {
+        let halves = url.split(separator: "://", maxSplits: 1)
+        scheme = String(halves[0])
+        let authority = (halves.count > 1 ? halves[1] : "").prefix { $0 != "/" }
+        let end = authority.lastIndex(of: "]") ?? authority.startIndex
+        let colon = authority[end...].lastIndex(of: ":") ?? authority.endIndex
+        let name = authority[..<colon].filter { $0 != "[" && $0 != "]" }
+        host = name.isEmpty ? nil : String(name)
+        port = colon < authority.endIndex ? Int(authority[authority.index(after: colon)...]) : nil
+    }
+}
+
+/// `KIND/ID` on a command line.
+struct KeyArgument: ExpressibleByArgument {
+    let key: EntityKey
+
+    init?(argument: String) {
+        guard let key = EntityKey(argument) else { return nil }
+        self.key = key
+    }
+}
+
+/// `12` or `"12"` on a command line.
+struct TagArgument: ExpressibleByArgument {
+    let tag: EntityTag
+
+    init?(argument: String) {
+        guard let tag = EntityTag(argument) else { return nil }
+        self.tag = tag
+    }
+}
+
+/// An idempotency key on a command line.
+struct IdempotencyArgument: ExpressibleByArgument {
+    let key: IdempotencyKey
+
+    init?(argument: String) {
+        guard let key = IdempotencyKey(argument) else { return nil }
+        self.key = key
+    }
+}
+
+/// What guards a write, and where it says what it made.
+struct WriteArguments: ParsableArguments {
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: ArgumentHelp("Only if the entity is at this version: 12 or '\"12\"'.", valueName: "v"))
+    var ifMatch: TagArgument?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Do it once, however often the command is repeated under this key.", valueName: "k"))
+    var idempotencyKey: IdempotencyArgument?
+
+    func options(ifAbsent: Bool = false) -> WriteOptions {
+        WriteOptions(
+            precondition: ifAbsent ? .absent : ifMatch.map { .matches($0.tag) },
+            idempotencyKey: idempotencyKey?.key)
+    }
+}
+
+/// Prints what a write made: the new tag, as HTTP writes it.
+func show(_ receipt: WriteReceipt, of key: EntityKey, as format: OutputFormat) throws {
+    switch format {
+    case .table: try Console.current.write(line: receipt.etag.description)
+    case .json:
+        var object = JSONObject()
+        object.add("key", key.description)
+        object.add("etag", receipt.etag.description)
+        object.add("position", receipt.position?.description)
+        object.add("replayed", receipt.replayed)
+        try Console.current.write(object.bytes + [0x0A])
+    }
+}

@@ -1,0 +1,31 @@
+/// Bounds of one client. Every default is meant to be kept.
+public struct ClientConfiguration: Sendable {
+    /// For one call with its retries, unless the call names its own.
+    public var deadline: Duration = .seconds(30)
+    /// For one attempt of a request that may be sent again, so that an endpoint which hangs does not eat the whole
+    /// deadline. A bare write, which may not, waits for its answer until the deadline.
+    public var attemptDeadline: Duration = .seconds(10)
+    public var connectDeadline: Duration = .seconds(5)
+    /// Open connections to one endpoint; further requests wait their turn.
+    public var connectionsMax = 8
+    /// Below the server's 60 s, so that the client is the one to close an idle connection and no request meets a
+    /// socket that the server has just closed.
+    public var idleConnectionsKept: Duration = .seconds(30)
+    /// An answer beyond this is refused (`malformed-answer`): a page of 8 MiB of states, escaped as JSON strings, fits.
+    public var answerBytesMax = 64 << 20
+    public var retries = RetryPolicy()
+
+    public init() {}
+}
+
+/// When and how often a request that may be sent again is sent again.
+public struct RetryPolicy: Hashable, Sendable {
+    /// Attempts in all, the first included; 1 turns retries off.
+    public var attemptsMax = 6
+    /// The wait doubles from `backoffMin` up to `backoffMax`, each drawn from its upper half at random. A server's
+    /// `Retry-After` is waited for where it is longer.
+    public var backoffMin: Duration = .milliseconds(50)
+    public var backoffMax: Duration = .seconds(2)
+
+    public init() {}
+}

@@ -1,0 +1,141 @@
+import NIOHTTP1
+import Synchronization
+
+/// A client of one Keystead cluster. Any node takes any key, so the endpoints are alike: the client stays with one and
+/// falls over to the next when it cannot be reached.
+///
+/// Share one value among all tasks; it pools its connections. Call ``close()`` before letting it go, or use
+/// ``withClient(endpoints:adminEndpoints:configuration:_:)``.
+///
+/// Errors are ``KeysteadError``. A request is sent again only where that is safe: nothing had happened, or it is a
+/// read, or it is a write under an ``IdempotencyKey`` or a ``Precondition`` that its own effect makes false. A bare
+/// write whose outcome is unknown is never repeated: the error says `applied: .unknown`, and the caller decides.
+public final class Keystead: Sendable {
+    let configuration: ClientConfiguration
+    let transport: Transport
+    let data: EndpointList
+    let admin: EndpointList
+
+    /// - Parameters:
+    ///   - endpoints: base URLs of nodes' data listeners, `http://HOST:PORT`; at least one.
+    ///   - adminEndpoints: base URLs of nodes' admin listeners, needed only for ``cluster()``, ``shard(_:)``,
+    ///     ``location(of:)`` and ``readiness()``.
+    public init(
+        endpoints: [String] = ["http://127.0.0.1:7070"], adminEndpoints: [String] = ["http://127.0.0.1:7071"],
+        configuration: ClientConfiguration = ClientConfiguration()
+    ) {
+        precondition(!endpoints.isEmpty, "a client needs an endpoint")
+        self.configuration = configuration
+        self.transport = Transport(configuration: configuration)
+        self.data = EndpointList(endpoints)
+        self.admin = EndpointList(adminEndpoints)
+    }
+
+    /// Closes every connection. Calls under way fail; later ones too.
+    public func close() async { await transport.close() }
+
+    /// Makes a client, lends it to `body`, and closes it whichever way `body` ends.
+    public static func withClient<Result>(
+        endpoints: [String] = ["http://127.0.0.1:7070"], adminEndpoints: [String] = ["http://127.0.0.1:7071"],
+        configuration: ClientConfiguration = ClientConfiguration(), _ body: (Keystead) async throws -> Result
+    ) async rethrows -> Result {
+        let client = Keystead(endpoints: endpoints, adminEndpoints: adminEndpoints, configuration: configuration)
+        do {
+            let result = try await body(client)
+            await client.close()
+            return result
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+}
+
+/// How a call ended: by the request's own answer, or by the look-up that found the write done.
+struct Reply: Sendable {
+    let answer: Answer
+    let isLookUp: Bool
+}
+
+/// The endpoints of one kind, and which of them is in use.
+final class EndpointList: Sendable {
+    private let urls: [String]
+    private let current = Mutex(0)
+
+    init(_ urls: [String]) {
+        self.urls = urls.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
+    }
+
+    var count: Int { urls.count }
+
+    /// The endpoint in use; `nil` where there is none at all.
+    var url: String? { urls.isEmpty ? nil : urls[current.withLock { $0 }] }
+
+    /// Leaves `failed`, unless another call has done so already.
+    func moveOn(from failed: String) {
+        current.withLock { if urls[$0] == failed { $0 = ($0 + 1) % urls.count } }
+    }
+}
+
+extension Keystead {
+    /// Sends `request` until it is answered for good, as ``RetryMachine`` decides.
+    ///
+    /// - Parameter outcome: for a keyed write, the request that asks whether it took effect.
+    func call(
+        _ request: OutgoingRequest, to endpoints: EndpointList, repetition: Repetition, deadline: Duration?,
+        outcome: OutgoingRequest? = nil
+    ) async throws(KeysteadError) -> Reply {
+        let limit = deadline ?? configuration.deadline
+        let clock = ContinuousClock()
+        let start = clock.now
+        var machine = RetryMachine(
+            repetition: repetition, policy: configuration.retries, endpointCount: max(endpoints.count, 1),
+            deadline: limit, seed: UInt64.random(in: .min ... .max))
+        var isLookUp = false
+        while true {
+            guard let endpoint = endpoints.url else {
+                throw KeysteadError(
+                    code: .invalidRequest, detail: "this client has no admin endpoint", applied: .no, retry: .never)
+            }
+            let left = limit - (clock.now - start)
+            let allowance = repetition == .bare ? left : min(left, configuration.attemptDeadline)
+            let sent = isLookUp ? outcome ?? request : request
+            var step: RetryMachine.Step
+            do throws(KeysteadError) {
+                let answer = try await transport.send(sent, to: endpoint, within: allowance)
+                if answer.isSuccess || answer.status == 304 || sent.accepts.contains(answer.status) {
+                    return Reply(answer: answer, isLookUp: isLookUp)
+                }
+                step =
+                    isLookUp && answer.status == 404
+                    ? machine.outcomeAbsent()
+                    : machine.failed(answer.error(isWrite: sent.isWrite), elapsed: clock.now - start)
+            } catch {
+                step = machine.failed(error, elapsed: clock.now - start)
+            }
+            isLookUp = try await prepare(for: step, from: endpoint, of: endpoints, isWrite: request.isWrite)
+        }
+    }
+
+    /// Waits and changes endpoint as the step says; whether the next request is a look-up.
+    private func prepare(
+        for step: RetryMachine.Step, from endpoint: String, of endpoints: EndpointList, isWrite: Bool
+    ) async throws(KeysteadError) -> Bool {
+        let wait: Duration
+        let moves: Bool
+        let isLookUp: Bool
+        switch step {
+        case .fail(let error): throw error
+        case .attempt(let after, let nextEndpoint): (wait, moves, isLookUp) = (after, nextEndpoint, false)
+        case .lookUp(let after, let nextEndpoint): (wait, moves, isLookUp) = (after, nextEndpoint, true)
+        }
+        if moves { endpoints.moveOn(from: endpoint) }
+        guard wait > .zero else { return isLookUp }
+        do {
+            try await Task.sleep(for: wait)
+        } catch {
+            throw .afterSending(.cancelled, "cancelled between attempts", isWrite: isWrite)
+        }
+        return isLookUp
+    }
+}
