@@ -28,11 +28,11 @@ struct BannedCall {
         BannedCall(text: "Task {", floors: 1...3, instead: "hand the work out as an effect"),
         BannedCall(text: "Task.detached", floors: 1...3, instead: "hand the work out as an effect"),
         BannedCall(text: "ObjectIdentifier(", floors: 1...3, instead: "order and index by an id of our own"),
-        BannedCall(text: "try!", floors: 1...6, instead: "throw, or say with precondition why it cannot fail"),
+        BannedCall(text: "try!", floors: 1...7, instead: "throw, or say with precondition why it cannot fail"),
         BannedCall(text: "print(", floors: 1...5, instead: "log, or hand the text up to the executable"),
-        BannedCall(text: "debugPrint(", floors: 1...6, instead: "log, or remove it"),
+        BannedCall(text: "debugPrint(", floors: 1...7, instead: "log, or remove it"),
         BannedCall(text: "fatalError(", floors: 1...5, instead: "preconditionFailure with ids and numbers, or throw"),
-        BannedCall(text: "unowned(unsafe)", floors: 1...6, instead: "a strong or weak reference"),
+        BannedCall(text: "unowned(unsafe)", floors: 1...7, instead: "a strong or weak reference"),
     ]
 
     func violations(in file: SourceFile) -> [Violation] {
@@ -46,24 +46,35 @@ struct BannedCall {
     }
 }
 
-/// Constructs whose safety the compiler does not check: each wants the argument written down beside it.
+/// Constructs whose safety the compiler does not check: each wants the argument written down beside it, after `SAFETY`.
 enum Unchecked {
-    static let constructs = [
-        "@unchecked Sendable", "nonisolated(unsafe)", "unsafeBitCast", "Unmanaged", "assumingMemoryBound",
+    /// The argument may stand this far above: what declares wants it next to it, what a function does may share one.
+    static let constructs: [(text: String, linesAbove: Int)] = [
+        ("@unchecked Sendable", 3), ("nonisolated(unsafe)", 3), ("unsafeBitCast", 3), ("Unmanaged", 12),
+        ("assumingMemoryBound", 12),
     ]
-    static let linesAbove = 3
 
     static func violations(in file: SourceFile) -> [Violation] {
-        var found: [Violation] = []
-        for construct in constructs {
-            let needle = Array(construct.utf8)
-            for (index, code) in file.code.enumerated() where code.firstName(needle, member: true) != nil {
-                let nearby = file.lines[max(0, index - linesAbove)...index]
-                if nearby.contains(where: { $0.firstName(Array("SAFETY:".utf8)) != nil }) { continue }
-                let message = "`\(construct)` without a `SAFETY:` comment in the \(linesAbove) lines above"
-                found.append(Violation(path: file.path, line: index + 1, message: message))
+        constructs.flatMap { construct in
+            let needle = Array(construct.text.utf8)
+            return file.code.indices.compactMap { index -> Violation? in
+                guard file.code[index].firstName(needle, member: true) != nil else { return nil }
+                guard !isArgued(file, index, construct.linesAbove) else { return nil }
+                let message = "`\(construct.text)` without a `SAFETY` comment beside it"
+                return Violation(path: file.path, line: index + 1, message: message)
             }
         }
-        return found
     }
+
+    /// In the lines above, anywhere in the comment that stands directly above, or in the line below.
+    private static func isArgued(_ file: SourceFile, _ index: Int, _ linesAbove: Int) -> Bool {
+        var first = max(0, index - linesAbove)
+        while first > 0, file.lines[first][file.lines[first].indentEnd...].starts(with: slashes) {
+            first -= 1
+        }
+        return file.lines[first...min(index + 1, file.lines.count - 1)].contains { $0.firstName(word) != nil }
+    }
+
+    private static let slashes = Array("//".utf8)
+    private static let word = Array("SAFETY".utf8)
 }

@@ -104,7 +104,7 @@ extension Contract {
         @Test(arguments: [
             "limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "limit=1.5", "limit=99999999999999999999",
             "cursor=nonsense",
-            "cursor=", "cursor=%00", "cursor=AAAA", "values=maybe", "require=some", "prefix=%FF",
+            "cursor=", "cursor=%00", "cursor=AAAA", "values=maybe", "require=some",
         ])
         func badParametersAreRefused(query: String) throws {
             expectProblem(try SharedNode.client().list(kind, query), "bad-request", positioned: false)

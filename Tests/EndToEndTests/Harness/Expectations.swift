@@ -26,63 +26,77 @@ struct ProblemContract {
     }()
 }
 
+/// What does not hold of an answer, gathered so that one wrong answer is one line of the report.
+private struct Objections {
+    private(set) var list: [String] = []
+
+    mutating func require(_ holds: Bool, _ text: @autoclosure () -> String) {
+        if !holds { list.append(text()) }
+    }
+
+    func report(_ shown: String, _ sourceLocation: SourceLocation) {
+        guard !list.isEmpty else { return }
+        Issue.record("\(list.joined(separator: "; ")). Got:\n\(shown)", sourceLocation: sourceLocation)
+    }
+}
+
 /// Expects a well-formed problem document with this code, and the status, `applied` and `retry` that belong to it.
 func expectProblem(
     _ answer: HTTPAnswer, _ code: String, positioned: Bool? = nil, sourceLocation: SourceLocation = #_sourceLocation
 ) {
-    guard let contract = ProblemContract.byCode[code] else {
-        Issue.record("\(code) is no code of the contract", sourceLocation: sourceLocation)
-        return
+    var objections = Objections()
+    objections.require(answer["Content-Type"] == "application/problem+json", "not a problem document")
+    check(answer.object, status: answer.status, code, &objections)
+    objections.require((answer.object["title"] as? String)?.isEmpty == false, "no title")
+    if ProblemContract.byCode[code]?.hasRetryAfter == true {
+        objections.require(answer["Retry-After"].flatMap(Int.init).map { $0 > 0 } == true, "no Retry-After")
     }
-    let problem = answer.object
-    let shown = Comment(rawValue: "expected \(contract.status) \(code), got:\n\(answer)")
-    #expect(answer.status == contract.status, shown, sourceLocation: sourceLocation)
-    #expect(answer.problemCode == code, shown, sourceLocation: sourceLocation)
-    #expect(answer["Content-Type"] == "application/problem+json", shown, sourceLocation: sourceLocation)
-    #expect(problem["status"] as? Int == contract.status, shown, sourceLocation: sourceLocation)
-    #expect((problem["title"] as? String)?.isEmpty == false, shown, sourceLocation: sourceLocation)
-    #expect((problem["detail"] as? String)?.isEmpty == false, shown, sourceLocation: sourceLocation)
-    #expect(problem["applied"] as? String == contract.applied, shown, sourceLocation: sourceLocation)
-    #expect(problem["retry"] as? String == contract.retry, shown, sourceLocation: sourceLocation)
-    if contract.hasRetryAfter {
-        let seconds = answer["Retry-After"].flatMap(Int.init)
-        #expect(seconds.map { $0 > 0 } == true, shown, sourceLocation: sourceLocation)
+    if let positioned {
+        objections.require((answer.position != nil) == positioned, "Keystead-Position \(positioned ? "missing" : "too much")")
     }
-    if let positioned { #expect((answer.position != nil) == positioned, shown, sourceLocation: sourceLocation) }
+    objections.report("\(answer)", sourceLocation)
 }
 
 /// The same for a line of a batch, whose `error` is the problem object.
-func expectProblem(
-    line: [String: Any], _ code: String, sourceLocation: SourceLocation = #_sourceLocation
-) {
-    let contract = ProblemContract.byCode[code]
-    let problem = line["error"] as? [String: Any] ?? [:]
-    let shown = Comment(rawValue: "expected \(code), got: \(line)")
-    #expect(contract != nil && line["status"] as? Int == contract?.status, shown, sourceLocation: sourceLocation)
-    #expect(problem["type"] as? String == "urn:keystead:error:\(code)", shown, sourceLocation: sourceLocation)
-    #expect(problem["status"] as? Int == contract?.status, shown, sourceLocation: sourceLocation)
-    #expect(problem["applied"] as? String == contract?.applied, shown, sourceLocation: sourceLocation)
-    #expect(problem["retry"] as? String == contract?.retry, shown, sourceLocation: sourceLocation)
-    #expect((problem["detail"] as? String)?.isEmpty == false, shown, sourceLocation: sourceLocation)
+func expectProblem(line: [String: Any], _ code: String, sourceLocation: SourceLocation = #_sourceLocation) {
+    var objections = Objections()
+    check(line["error"] as? [String: Any] ?? [:], status: line["status"] as? Int ?? 0, code, &objections)
+    objections.report("\(line)", sourceLocation)
+}
+
+private func check(_ problem: [String: Any], status: Int, _ code: String, _ objections: inout Objections) {
+    guard let contract = ProblemContract.byCode[code] else {
+        return objections.require(false, "\(code) is no code of the contract")
+    }
+    let type = problem["type"] as? String
+    objections.require(status == contract.status, "status \(status), not \(contract.status)")
+    objections.require(type == "urn:keystead:error:\(code)", "type \(type ?? "missing"), not \(code)")
+    objections.require(problem["status"] as? Int == contract.status, "the document's status is not \(contract.status)")
+    objections.require((problem["detail"] as? String)?.isEmpty == false, "no detail")
+    objections.require(problem["applied"] as? String == contract.applied, "applied is not \(contract.applied)")
+    objections.require(problem["retry"] as? String == contract.retry, "retry is not \(contract.retry)")
 }
 
 /// A write that took effect: `status`, no body, an `ETag`, and a position that says the same number.
 func expectWritten(
     _ answer: HTTPAnswer, status: Int = 204, replayed: Bool = false, sourceLocation: SourceLocation = #_sourceLocation
 ) {
-    let shown = Comment(rawValue: "got:\n\(answer)")
-    #expect(answer.status == status, shown, sourceLocation: sourceLocation)
-    #expect(answer.version64 != nil, shown, sourceLocation: sourceLocation)
+    var objections = Objections()
+    objections.require(answer.status == status, "status \(answer.status), not \(status)")
+    objections.require(answer.version64 != nil, "no ETag with a number")
     if status == 204 {
-        #expect(answer.body.isEmpty, shown, sourceLocation: sourceLocation)
-        #expect(answer["Content-Length"] == nil, "a 204 has no length (RFC 9110 §8.6)", sourceLocation: sourceLocation)
+        objections.require(answer.body.isEmpty, "a body")
+        objections.require(answer["Content-Length"] == nil, "a 204 has no length (RFC 9110 §8.6)")
     }
-    #expect((answer["Idempotency-Replayed"] == "true") == replayed, shown, sourceLocation: sourceLocation)
+    let isReplay = answer["Idempotency-Replayed"] == "true"
+    objections.require(isReplay == replayed, replayed ? "not marked as replayed" : "marked as replayed")
+    let (position, version) = (answer.position?.position, answer.version64)
     if replayed {
-        #expect((answer.position?.position ?? 0) >= (answer.version64 ?? .max), shown, sourceLocation: sourceLocation)
+        objections.require(position ?? 0 >= version ?? .max, "the position is below the tag")
     } else {
-        #expect(answer.position?.position == answer.version64, shown, sourceLocation: sourceLocation)
+        objections.require(position == version, "the position is not the tag's number")
     }
+    objections.report("\(answer)", sourceLocation)
 }
 
 /// A read that found the entity: the state, its type and its tag, at a position that is not below the tag.
@@ -90,14 +104,15 @@ func expectFound(
     _ answer: HTTPAnswer, _ state: String, type: String? = nil, version: UInt64? = nil,
     sourceLocation: SourceLocation = #_sourceLocation
 ) {
-    let shown = Comment(rawValue: "got:\n\(answer)")
-    #expect(answer.status == 200, shown, sourceLocation: sourceLocation)
-    #expect(answer.text == state, shown, sourceLocation: sourceLocation)
-    if let type { #expect(answer["Content-Type"] == type, shown, sourceLocation: sourceLocation) }
-    if let version { #expect(answer.version64 == version, shown, sourceLocation: sourceLocation) }
-    #expect(answer.version64 != nil, shown, sourceLocation: sourceLocation)
-    #expect((answer.position?.position ?? 0) >= (answer.version64 ?? .max), shown, sourceLocation: sourceLocation)
-    #expect(answer["Last-Modified"].map(isHTTPDate) == true, shown, sourceLocation: sourceLocation)
+    var objections = Objections()
+    objections.require(answer.status == 200, "status \(answer.status), not 200")
+    objections.require(answer.text == state, "not the state \(state.prefix(200))")
+    if let type { objections.require(answer["Content-Type"] == type, "not the type \(type)") }
+    if let version { objections.require(answer.version64 == version, "not version \(version)") }
+    objections.require(answer.version64 != nil, "no ETag with a number")
+    objections.require((answer.position?.position ?? 0) >= (answer.version64 ?? .max), "the position is below the tag")
+    objections.require(answer["Last-Modified"].map(isHTTPDate) == true, "no Last-Modified")
+    objections.report("\(answer)", sourceLocation)
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
