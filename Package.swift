@@ -113,7 +113,9 @@ let package = Package(
         floor("ScriptedServer", [nioCore, nioPosix, nioHTTP1], path: "Tests/ScriptedServer"),
         tests("KeysteadClientTests", ["KeysteadClient", "ScriptedServer", "Primitives"]),
         tests("AdminToolTests", ["AdminTool", "KeysteadClient", "ScriptedServer", "Primitives"]),
-        tests("HTTPFrontTests", ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1]),
+        tests(
+            "HTTPFrontTests",
+            ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),

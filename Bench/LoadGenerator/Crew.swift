@@ -50,7 +50,8 @@ struct Crew: Sendable {
         }
         if configuration.loadsRecords || configuration.loadsOnly {
             let start = NIODeadline.now().uptimeNanoseconds
-            try await watched(.loading, start: start, seconds: nil, operations: configuration.recordsToLoad) { worker, _ in
+            try await watched(.loading, start: start, seconds: nil, operations: configuration.recordsToLoad) {
+                worker, _ in
                 worker.load(start: start)
             }
             if configuration.loadsOnly { return try await report(StagePlan(start: start), counter: nil) }
@@ -114,7 +115,8 @@ struct Crew: Sendable {
                 progress(
                     LoadProgress(
                         stage: stage, elapsedSeconds: elapsed, operations: completed,
-                        operationsPerSecond: Double(completed - previous), errors: try await sum { $0.recorder.errorCount },
+                        operationsPerSecond: Double(completed - previous),
+                        errors: try await sum { $0.recorder.errorCount },
                         fraction: fraction.map { min(1, $0) }))
                 previous = completed
             }

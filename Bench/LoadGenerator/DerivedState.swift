@@ -14,11 +14,14 @@ enum DerivedState {
     /// Appends the state of `length` bytes.
     static func write(record: UInt64, token: UInt64, length: Int, into buffer: inout ByteBuffer) {
         buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { target in
-            forEachWord(record: record, token: length < headerBytes ? 0 : token, length: length) { offset, word, count in
+            forEachWord(record: record, token: length < headerBytes ? 0 : token, length: length) {
+                offset, word, count in
                 if count == 8 {
                     target.storeBytes(of: word.littleEndian, toByteOffset: offset, as: UInt64.self)
                 } else {
-                    for place in 0..<count { target[offset + place] = UInt8(truncatingIfNeeded: word >> UInt64(place * 8)) }
+                    for place in 0..<count {
+                        target[offset + place] = UInt8(truncatingIfNeeded: word >> UInt64(place * 8))
+                    }
                 }
                 return true
             }

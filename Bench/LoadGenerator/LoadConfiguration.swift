@@ -56,14 +56,16 @@ public struct LoadConfiguration: Sendable {
         try require(Bounds.records.contains(records), "records", "\(Bounds.records)")
         try require(Bounds.valueBytes.contains(valueBytes), "value-bytes", "\(Bounds.valueBytes)")
         try require(Bounds.connections.contains(connections), "connections", "\(Bounds.connections)")
-        try require(Bounds.loops.contains(loops) && loops <= connections, "loops", "\(Bounds.loops), at most connections")
+        try require(
+            Bounds.loops.contains(loops) && loops <= connections, "loops", "\(Bounds.loops), at most connections")
         try require(rate.map(Bounds.rate.contains) ?? true, "rate", "\(Bounds.rate) operations a second")
         try require(verifyEvery >= 1, "verify-every", "at least 1")
         try require(warmupSeconds >= 0 && warmupSeconds <= Bounds.seconds.upperBound, "warmup", "0 to 86400 seconds")
         try require(timeoutSeconds >= 0.1 && timeoutSeconds <= 3600, "timeout", "0.1 to 3600 seconds")
         switch extent {
         case .operations(let count): try require(count >= 1, "operations", "at least 1")
-        case .seconds(let seconds): try require(Bounds.seconds.contains(seconds), "duration", "\(Bounds.seconds) seconds")
+        case .seconds(let seconds):
+            try require(Bounds.seconds.contains(seconds), "duration", "\(Bounds.seconds) seconds")
         }
         try requireWorkloadFits()
     }

@@ -5,6 +5,9 @@ struct Recorder: Sendable {
     /// Latencies above this are recorded as this.
     static let latencyMax: UInt64 = 3_600_000_000_000
 
+    /// Operations that end later than this are counted in the last second.
+    static let secondsMax = 2 * 86_400
+
     private var histograms: [Histogram<UInt64>?]
     private(set) var errors: [String: Int] = [:]
     private(set) var perSecond: [Int] = []
@@ -27,7 +30,7 @@ struct Recorder: Sendable {
     mutating func complete(_ kind: OperationKind, due: UInt64, now: UInt64) {
         completed += 1
         lastCompletion = now
-        let second = Int((max(now, start) - start) / 1_000_000_000)
+        let second = min(Int((max(now, start) - start) / 1_000_000_000), Self.secondsMax)
         while perSecond.count <= second { perSecond.append(0) }
         perSecond[second] += 1
         let latency = min(max(now, due) - due, Self.latencyMax)

@@ -50,7 +50,9 @@ final class FixedAnswerHandler: ChannelInboundHandler {
         case .PUT:
             write(status: .noContent, headers: empty, context: context)
         default:
-            write(status: .methodNotAllowed, headers: ["Content-Length": "0", "Allow": "GET, HEAD, PUT"], context: context)
+            write(
+                status: .methodNotAllowed, headers: ["Content-Length": "0", "Allow": "GET, HEAD, PUT"], context: context
+            )
         }
         context.write(wrapOutboundOut(.end(nil)), promise: keepAlive ? nil : closing(context))
     }

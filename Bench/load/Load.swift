@@ -88,7 +88,9 @@ struct Load: AsyncParsableCommand {
     var progress = false
 
     func validate() throws {
-        if operations != nil, duration != nil { throw ValidationError("--operations and --duration exclude each other") }
+        if operations != nil, duration != nil {
+            throw ValidationError("--operations and --duration exclude each other")
+        }
         do {
             try loadConfiguration.validate()
         } catch {

@@ -1,13 +1,16 @@
 public import Entities
 
-/// A request to the admin listener. Low rate, so plain strings.
+/// Answers one admin request. Called off the event loops; the answer must come within `Limits.requestSecondsMax`.
+public typealias AdminHandler = @Sendable (AdminRequest) async -> AdminResponse
+
+/// A request to the admin listener. Low rate, so plain strings. HEAD comes as GET; its answer's body is left out.
 public struct AdminRequest: Sendable {
     public let method: String
     /// As sent, not decoded.
     public let path: String
     /// Decoded names and values, in order.
     public let query: [(name: String, value: String)]
-    public let body: [UInt8]
+    public internal(set) var body: [UInt8]
 
     public init(method: String, path: String, query: [(name: String, value: String)], body: [UInt8]) {
         self.method = method

@@ -170,10 +170,10 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     // MARK: Ending
 
     /// Answers the lines that have waited too long.
-    func expireLines(startedBefore limit: NIODeadline) {
+    func expireLines(_ now: NIODeadline) {
         for slot in firstSlot..<(firstSlot + UInt64(slots.count)) where slot >= firstSlot {
             let waiting = slots[offset: Int(slot - firstSlot)]
-            guard waiting.startedAt <= limit else { return }
+            guard waiting.startedAt + .seconds(Int64(Limits.requestSecondsMax)) <= now else { return }
             guard waiting.answer == nil else { continue }
             loop.counters.count(.request)
             let position = waiting.key.flatMap { backend.currentPosition(of: $0) }

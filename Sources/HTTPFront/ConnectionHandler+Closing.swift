@@ -10,8 +10,9 @@ extension ConnectionHandler: LoopConnection {
         readIsWanted = true
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { [self] _ in answersAreOut() }
-        context.writeAndFlush(wrapOutboundOut(output), promise: written)
+        let rest = output
         output = ByteBuffer()
+        context.writeAndFlush(wrapOutboundOut(rest), promise: written)
     }
 
     /// Everything has reached the kernel: says so to the client, and waits for its end, so that what it still sends does

@@ -46,7 +46,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
         }
         if isPast(clocks.lingerDeadline) { return context.close(promise: nil) }
         checkRequests()
-        batch?.exchange.expireLines(startedBefore: now - .seconds(Int64(Limits.requestSecondsMax)))
+        batch?.exchange.expireLines(now)
         guard case .serving = phase else { return }
         if isPast(clocks.headDeadline) {
             loop.counters.count(.header)
@@ -57,7 +57,8 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
         } else if isIdle, isPast(clocks.idleDeadline) {
             loop.counters.count(.idle)
             context.close(promise: nil)
-        } else if isIdle, output.capacity > 0 {
+        } else if isIdle, output.readableBytes == 0 {
+            // An idle connection keeps no memory that it does not need.
             output = ByteBuffer()
         }
     }

@@ -44,6 +44,8 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     var clientFinished = false
     var readIsWanted = false
     var isDraining = false
+    private var isWorking = false
+    private var worksAgain = false
 
     // Answering.
     var exchanges = CircularBuffer<Exchange>(initialCapacity: 4)
@@ -112,7 +114,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
         }
         guard case .serving = phase else { return }
         if input.readableBytes == 0 { input = bytes } else { input.writeBuffer(&bytes) }
-        decodeRequests()
+        work(flushes: false)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { settle() }
@@ -125,7 +127,6 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
             if outputDone { context.close(promise: nil) }
             return
         }
-        decodeRequests()
         settle()
     }
 
@@ -143,18 +144,33 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
 
     // MARK: One wake-up's end
 
-    /// Brings everything to rest after something happened: decodes what waited for room, writes what is ready, reads on,
-    /// and closes when all is done.
+    /// Brings everything to rest after something happened: decodes what waited for room, writes what is ready, closes when
+    /// all is done, and reads on.
     func settle() {
-        advanceBatch()
-        decodeRequests()
-        advanceBatch()
-        flush()
-        closeIfDone()
+        work(flushes: true)
         if readIsWanted, mayRead, let context {
             readIsWanted = false
             context.read()
         }
+    }
+
+    /// Writing may make the channel call back at once (it has room again, it has failed). Such calls only ask for another
+    /// round, so no step ever runs inside another.
+    private func work(flushes: Bool) {
+        worksAgain = true
+        guard !isWorking else { return }
+        isWorking = true
+        while worksAgain {
+            worksAgain = false
+            advanceBatch()
+            decodeRequests()
+            advanceBatch()
+            if flushes {
+                flush()
+                closeIfDone()
+            }
+        }
+        isWorking = false
     }
 
     private var mayRead: Bool {
@@ -174,11 +190,15 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
 
     func flush() {
         guard output.readableBytes > 0, let context else { return }
-        let count = output.readableBytes
-        loop.counters.bytesOut &+= UInt64(count)
-        clocks.wrote(count)
+        var bytes = output
+        output = ByteBuffer()
+        loop.counters.bytesOut &+= UInt64(bytes.readableBytes)
+        clocks.wrote(bytes.readableBytes)
         clocks.touch(now)
-        context.writeAndFlush(wrapOutboundOut(output), promise: nil)
-        if output.capacity > FrontLimits.keptBufferBytesMax { output = ByteBuffer() } else { output.clear() }
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        // The kernel has usually taken it all by now, so the memory is free to be used again.
+        guard bytes.capacity <= FrontLimits.keptBufferBytesMax, output.capacity == 0 else { return }
+        bytes.clear()
+        output = bytes
     }
 }

@@ -48,7 +48,11 @@ enum Work {
     }
 
     var isWrite: Bool {
-        if case .write = self { true } else { false }
+        switch self {
+        case .write: true
+        case .read, .list: false
+        case .admin(let request): request.method != "GET"
+        }
     }
 }
 

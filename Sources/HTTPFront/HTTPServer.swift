@@ -44,7 +44,14 @@ public final class HTTPServer: Sendable {
         try await bind(EntityService(backend: backend), on: group, host: host, port: port, options: options)
     }
 
-    static func bind<Service: RequestService>(
+    /// Binds and serves an admin listener: the same decoder, limits and problem documents, with routes of the caller's.
+    public static func serveAdmin(
+        on group: any EventLoopGroup, host: String, port: Int, options: Options, handler: @escaping AdminHandler
+    ) async throws -> HTTPServer {
+        try await bind(AdminService(handler: handler), on: group, host: host, port: port, options: options)
+    }
+
+    private static func bind<Service: RequestService>(
         _ service: Service, on group: any EventLoopGroup, host: String, port: Int, options: Options
     ) async throws -> HTTPServer {
         let loops = LoopContexts(group, options)

@@ -62,8 +62,8 @@ final class NodeParts: Sendable {
         let metadata = try Self.openMetadata(directory, create: isNew)
         membership =
             try isNew
-            ? Membership.create(configuration, now: NodeTime(floor: .zero).now())
-            : Membership.load(from: metadata, configuration)
+            ? Membership.founded(configuration, now: NodeTime(floor: .zero).now())
+            : Membership.resumed(directory, metadata, configuration)
         var resourceSettings = StoreResources.Configuration()
         resourceSettings.memoryBytes = configuration.memoryBytes
         resourceSettings.shardsMax = membership.shards.count
@@ -73,7 +73,7 @@ final class NodeParts: Sendable {
             directory: directory.shardsPath, resources: resources, expiry: expiry, create: isNew, logger: logger
         ).open(membership.shards)
         if isNew {
-            try membership.save(in: metadata)
+            try membership.save(in: metadata, directory)
             try directory.finishInitializing()
         }
         try directory.clearClean()

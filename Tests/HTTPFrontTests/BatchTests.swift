@@ -211,7 +211,8 @@ import Testing
 
     @Test func oldVersionEndsWithTheConnection() throws {
         let front = try FrontChannel()
-        try front.send("POST /v1/batch HTTP/1.0\r\nContent-Length: 27\r\n\r\n{\"op\":\"get\",\"key\":\"user/a\"}")
+        let line = #"{"op":"get","key":"user/a"}"#
+        try front.send("POST /v1/batch HTTP/1.0\r\nContent-Length: \(line.utf8.count)\r\n\r\n\(line)")
         let text = String(decoding: try front.takeFlushes().joined(), as: UTF8.self)
         #expect(text.contains("Connection: close\r\n\r\n{\"status\":404,"))
         #expect(!text.contains("Transfer-Encoding"))
@@ -225,7 +226,8 @@ import Testing
         #expect(!untouched.isOpen)
 
         let touched = try FrontChannel()
-        let response = try touched.ask(Self.chunkedHead + Self.chunk("{\"op\":\"get\",\"key\":\"user/a\"}\n") + "zz\r\n")
+        let line = "{\"op\":\"get\",\"key\":\"user/a\"}\n"
+        let response = try touched.ask(Self.chunkedHead + Self.chunk(line) + "zz\r\n")
         #expect(response.status == 200)
         #expect(lines(response).map { $0.prefix(13) } == [#"{"status":404"#, #"{"status":400"#])
         #expect(!touched.isOpen)

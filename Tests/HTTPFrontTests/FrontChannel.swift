@@ -46,6 +46,12 @@ final class FrontChannel {
 
     func advance(seconds: Int64) { channel.embeddedEventLoop.advanceTime(by: .seconds(seconds)) }
 
+    /// What the socket's queue tells the front.
+    func socketHasRoom(_ hasRoom: Bool) {
+        channel.isWritable = hasRoom
+        channel.pipeline.fireChannelWritabilityChanged()
+    }
+
     func drain() {
         _ = loop.drain()
         channel.embeddedEventLoop.run()

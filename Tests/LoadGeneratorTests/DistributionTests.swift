@@ -5,10 +5,11 @@ import Testing
 
 @Suite struct ZipfianTests {
     /// Worked out apart from this code, by the formulas of the paper in another language.
-    @Test(arguments: [
-        (1000, 1, [37, 146, 804, 14, 14, 167, 397, 26, 4, 211, 10, 49, 15, 27, 13, 1]),
-        (1_000_000, 42, [27715, 5, 32, 85, 0, 163_284, 12, 63620, 80, 4796, 10, 776, 1046, 1152, 9362, 10]),
-    ] as [(Int, UInt64, [Int])])
+    @Test(
+        arguments: [
+            (1000, 1, [37, 146, 804, 14, 14, 167, 397, 26, 4, 211, 10, 49, 15, 27, 13, 1]),
+            (1_000_000, 42, [27715, 5, 32, 85, 0, 163_284, 12, 63620, 80, 4796, 10, 776, 1046, 1152, 9362, 10]),
+        ] as [(Int, UInt64, [Int])])
     func exactDraws(count: Int, seed: UInt64, ranks: [Int]) {
         let zipfian = ZipfianDistribution(count: count)
         var generator = SplitMix64(seed: seed)

@@ -109,7 +109,9 @@ enum FakeRedis {
         }
 
         private func number(after mark: Unicode.Scalar, at place: inout Int) -> Int? {
-            guard let end = unread[place...].firstIndex(of: 0x0A), unread[place] == UInt8(ascii: mark) else { return nil }
+            guard let end = unread[place...].firstIndex(of: 0x0A), unread[place] == UInt8(ascii: mark) else {
+                return nil
+            }
             defer { place = end + 1 }
             return Int(String(decoding: unread[(place + 1)..<(end - 1)], as: UTF8.self))
         }

@@ -93,7 +93,8 @@ import Testing
 @Suite struct RESPReplyParserTests {
     @Test(arguments: [
         ("+OK\r\n", RESPReply.Kind.simple, "OK"), ("-ERR no\r\n", .error, "ERR no"), (":-12\r\n", .integer, "-12"),
-        ("$5\r\nhe\r\no\r\n", .bulk, "he\r\no"), ("$0\r\n\r\n", .bulk, ""), ("$-1\r\n", .null, ""), ("*-1\r\n", .null, "-1"),
+        ("$5\r\nhe\r\no\r\n", .bulk, "he\r\no"), ("$0\r\n\r\n", .bulk, ""), ("$-1\r\n", .null, ""),
+        ("*-1\r\n", .null, "-1"),
         ("*0\r\n", .array, ""), ("*2\r\n$1\r\na\r\n*1\r\n:1\r\n", .array, ""),
     ])
     func everySplit(text: String, kind: RESPReply.Kind, payload: String) throws {

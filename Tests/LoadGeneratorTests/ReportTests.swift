@@ -61,7 +61,9 @@ import Testing
     @Test(arguments: [(StagePlan(start: 5, ends: 105), 50, 100), (StagePlan(start: 5, ends: 105), 125, 120)])
     func aStallAtTheEndCounts(plan: StagePlan, lastCompletion: UInt64, elapsed: UInt64) {
         #expect(Measured.elapsed(plan, lastCompletion: lastCompletion) == elapsed)
-        #expect(Measured.elapsed(StagePlan(start: 5), lastCompletion: 45) == 40, "a number of operations ends with the last")
+        #expect(
+            Measured.elapsed(StagePlan(start: 5), lastCompletion: 45) == 40, "a number of operations ends with the last"
+        )
         #expect(Measured.elapsed(StagePlan(start: 5), lastCompletion: 0) == 1)
     }
 
@@ -72,10 +74,12 @@ import Testing
         #expect(bound.json().contains(#""generator-bound":true"#))
     }
 
-    @Test(arguments: [
-        (0, 10, 10, 0, true), (5, 15, 10, 0, true), (0, 9, 10, 0, false), (0, 11, 10, 0, false), (0, 11, 10, 1, true),
-        (0, 12, 10, 1, false), (5, 4, 0, 0, false), (nil, 4, 4, 0, false), (0, nil, 4, 0, false),
-    ] as [(UInt64?, UInt64?, Int, Int, Bool)])
+    @Test(
+        arguments: [
+            (0, 10, 10, 0, true), (5, 15, 10, 0, true), (0, 9, 10, 0, false), (0, 11, 10, 0, false),
+            (0, 11, 10, 1, true),
+            (0, 12, 10, 1, false), (5, 4, 0, 0, false), (nil, 4, 4, 0, false), (0, nil, 4, 0, false),
+        ] as [(UInt64?, UInt64?, Int, Int, Bool)])
     func counterAddsUp(before: UInt64?, after: UInt64?, acknowledged: Int, uncertain: Int, holds: Bool) {
         let counter = CounterCheck(before: before, after: after, acknowledged: acknowledged, uncertain: uncertain)
         #expect(counter.holds == holds)
@@ -133,13 +137,23 @@ import Testing
 }
 
 @Suite struct ConfigurationTests {
-    @Test(arguments: [
-        { $0.records = 0 }, { $0.valueBytes = -1 }, { $0.connections = 0 }, { $0.loops = 65 },
-        { $0.connections = 1; $0.loops = 2 }, { $0.rate = 0 }, { $0.rate = .nan }, { $0.extent = .operations(0) },
-        { $0.extent = .seconds(0) }, { $0.timeoutSeconds = 0 }, { $0.verifyEvery = 0 }, { $0.warmupSeconds = -1 },
-        { $0.dialect = .fixed(path: "/"); $0.workload = .hot }, { $0.dialect = .fixed(path: "/"); $0.workload = .f },
-        { $0.dialect = .etcd; $0.workload = .hot },
-    ] as [@Sendable (inout LoadConfiguration) -> Void])
+    @Test(
+        arguments: [
+            { $0.records = 0 }, { $0.valueBytes = -1 }, { $0.connections = 0 }, { $0.loops = 65 },
+            {
+                $0.connections = 1; $0.loops = 2
+            }, { $0.rate = 0 }, { $0.rate = .nan }, { $0.extent = .operations(0) },
+            { $0.extent = .seconds(0) }, { $0.timeoutSeconds = 0 }, { $0.verifyEvery = 0 }, { $0.warmupSeconds = -1 },
+            {
+                $0.dialect = .fixed(path: "/"); $0.workload = .hot
+            },
+            {
+                $0.dialect = .fixed(path: "/"); $0.workload = .f
+            },
+            {
+                $0.dialect = .etcd; $0.workload = .hot
+            },
+        ] as [@Sendable (inout LoadConfiguration) -> Void])
     func refusals(change: @Sendable (inout LoadConfiguration) -> Void) {
         var configuration = LoadConfiguration()
         change(&configuration)

@@ -16,6 +16,8 @@ public struct JSONObject: Sendable {
 
     /// Up to here comparing names one by one is as fast as hashing one.
     private static let unindexedMax = 16
+    /// Room made for the first member, so that small objects do not grow one by one.
+    private static let slotsReserved = 4
 
     public init() {}
 
@@ -28,7 +30,7 @@ public struct JSONObject: Sendable {
     public subscript(name: StaticString) -> JSONValue? {
         name.withUTF8Buffer { name in
             guard index == nil else { return self[Array(name)[...]] }
-            return slots.first { $0.name.contentEquals(name) }?.value
+            return slots.indices.first { slots[$0].name.contentEquals(name) }.map { slots[$0].value }
         }
     }
 
@@ -48,7 +50,8 @@ public struct JSONObject: Sendable {
     public mutating func append(_ name: JSONString, _ value: JSONValue) -> Bool {
         if index == nil, count == Self.unindexedMax { buildIndex() }
         if index == nil {
-            guard !slots.contains(where: { $0.name == name }) else { return false }
+            guard !slots.indices.contains(where: { slots[$0].name == name }) else { return false }
+            if slots.isEmpty { slots.reserveCapacity(Self.slotsReserved) }
         } else if let place = index?.updateValue(slots.count, forKey: NameKey(name.content)) {
             index?[NameKey(name.content)] = place
             return false
@@ -91,7 +94,7 @@ public struct JSONObject: Sendable {
 
     private func find(_ name: ArraySlice<UInt8>) -> Int? {
         if let index { return index[NameKey(name)] }
-        return slots.firstIndex { $0.name.contentEquals(name) }
+        return slots.indices.first { slots[$0].name.contentEquals(name) }
     }
 
     private mutating func closeGaps() {

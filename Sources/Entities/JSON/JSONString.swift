@@ -60,6 +60,7 @@ public struct JSONString: Sendable {
 
 extension JSONString: Equatable, Comparable {
     public static func == (left: JSONString, right: JSONString) -> Bool {
+        if !left.hasEscapes, !right.hasEscapes { return left.text == right.text }
         if !left.hasEscapes { return right.contentEquals(left.text.bytes) }
         if !right.hasEscapes { return left.contentEquals(right.text.bytes) }
         return compare(left, right) == 0

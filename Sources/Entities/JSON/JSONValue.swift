@@ -94,7 +94,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 /// A piece of a document's text. Half the size of an `ArraySlice`, since values are made of it.
-struct JSONText: Sendable {
+struct JSONText: Sendable, Equatable {
     private let storage: [UInt8]
     private let start: UInt32
     private let length: UInt32
@@ -110,4 +110,8 @@ struct JSONText: Sendable {
 
     var count: Int { Int(length) }
     var bytes: ArraySlice<UInt8> { storage[Int(start)..<(Int(start) + Int(length))] }
+
+    static func == (left: JSONText, right: JSONText) -> Bool {
+        left.length == right.length && left.bytes == right.bytes
+    }
 }

@@ -92,22 +92,19 @@ struct JSONEditor {
             root = value
             return
         }
-        let shifted = try change(at: pointer.tokens.dropLast(), missing: .missingParent) {
-            (parent) throws(PatchFault) -> Int in
-            switch parent {
-            case .array(var elements):
-                let index = last == [UInt8(ascii: "-")] ? elements.count : JSONPointer.arrayIndex(last)
-                guard let index, index <= elements.count else { throw .indexOutOfRange }
-                parent = .null
-                elements.insert(value, at: index)
-                parent = .array(elements)
-                return elements.count - index
-            case .object(var object):
-                parent = .null
+        var shifted = 0
+        try change(at: pointer.tokens.dropLast(), missing: .missingParent) { (parent) throws(PatchFault) in
+            if var object = parent.takeObject() {
                 object.set(JSONString(content: last), value)
                 parent = .object(object)
-                return 0
-            default: throw .notAContainer
+            } else if var elements = parent.takeArray() {
+                let index = last == [UInt8(ascii: "-")] ? elements.count : JSONPointer.arrayIndex(last)
+                guard let index, index <= elements.count else { throw .indexOutOfRange }
+                shifted = elements.count - index
+                elements.insert(value, at: index)
+                parent = .array(elements)
+            } else {
+                throw .notAContainer
             }
         }
         try spend(shifted / Self.shiftsPerCopy)
@@ -117,22 +114,20 @@ struct JSONEditor {
     @discardableResult
     mutating func remove(at pointer: JSONPointer) throws(PatchFault) -> JSONValue {
         guard let last = pointer.tokens.last else { throw .removesRoot }
-        let (value, shifted) = try change(at: pointer.tokens.dropLast(), missing: .missing) {
-            (parent) throws(PatchFault) -> (JSONValue, Int) in
-            switch parent {
-            case .array(var elements):
-                guard let index = JSONPointer.arrayIndex(last), index < elements.count else { throw .missing }
-                parent = .null
-                let value = elements.remove(at: index)
-                parent = .array(elements)
-                return (value, elements.count - index)
-            case .object(var object):
-                parent = .null
+        var shifted = 0
+        let value = try change(at: pointer.tokens.dropLast(), missing: .missing) {
+            (parent) throws(PatchFault) -> JSONValue in
+            if var object = parent.takeObject() {
                 guard let value = object.remove(last) else { throw .missing }
                 parent = .object(object)
-                return (value, 0)
-            default: throw .missing
+                return value
             }
+            guard var elements = parent.takeArray(), let index = JSONPointer.arrayIndex(last), index < elements.count
+            else { throw .missing }
+            let value = elements.remove(at: index)
+            shifted = elements.count - index
+            parent = .array(elements)
+            return value
         }
         try spend(shifted / Self.shiftsPerCopy)
         return value
@@ -152,17 +147,15 @@ struct JSONEditor {
             return
         }
         try change(at: pointer.tokens.dropLast(), missing: .missingParent) { (parent) throws(PatchFault) in
-            switch parent {
-            case .array(var elements):
-                guard let index = JSONPointer.arrayIndex(last), index < elements.count else { throw .indexOutOfRange }
-                parent = .null
-                elements[index] = value
-                parent = .array(elements)
-            case .object(var object):
-                parent = .null
+            if var object = parent.takeObject() {
                 object.set(JSONString(content: last), value)
                 parent = .object(object)
-            default: throw .notAContainer
+            } else if var elements = parent.takeArray() {
+                guard let index = JSONPointer.arrayIndex(last), index < elements.count else { throw .indexOutOfRange }
+                elements[index] = value
+                parent = .array(elements)
+            } else {
+                throw .notAContainer
             }
         }
     }
@@ -171,8 +164,7 @@ struct JSONEditor {
     mutating func append(_ element: JSONValue, at pointer: JSONPointer) throws(PatchFault) {
         _ = try Self.measure(element, depth: pointer.tokens.count + 1)
         try change(at: pointer) { (value) throws(PatchFault) in
-            guard case .array(var elements) = value else { throw .notAnArray }
-            value = .null
+            guard var elements = value.takeArray() else { throw .notAnArray }
             elements.append(element)
             value = .array(elements)
         }
@@ -219,22 +211,18 @@ extension JSONEditor {
         _ body: (inout JSONValue) throws(PatchFault) -> Result
     ) throws(PatchFault) -> Result {
         guard let token = path.first else { return try body(&value) }
-        switch value {
-        case .array(var elements):
-            guard let index = JSONPointer.arrayIndex(token), index < elements.count else { throw missing }
-            value = .null
-            defer { value = .array(elements) }
-            return try change(&elements[index], at: path.dropFirst(), missing: missing, body)
-        case .object(var object):
-            value = .null
+        if var object = value.takeObject() {
             defer { value = .object(object) }
             let result = try object.update(token) { (member) throws(PatchFault) in
                 try change(&member, at: path.dropFirst(), missing: missing, body)
             }
             guard let result else { throw missing }
             return result
-        default: throw missing
         }
+        guard var elements = value.takeArray() else { throw missing }
+        defer { value = .array(elements) }
+        guard let index = JSONPointer.arrayIndex(token), index < elements.count else { throw missing }
+        return try change(&elements[index], at: path.dropFirst(), missing: missing, body)
     }
 
     /// The number of values in `value`, which lies in `depth` containers, if none is nested too deep there.
@@ -255,5 +243,24 @@ extension JSONEditor {
     private mutating func spend(_ cost: Int) throws(PatchFault) {
         work -= cost
         guard work >= 0 else { throw .tooMuchWork }
+    }
+}
+
+extension JSONValue {
+    /// Gives up its elements and becomes null; `nil`, and nothing happens, where this is no array.
+    ///
+    /// In a function of its own, so that no second reference to the storage outlives it: the caller then changes the
+    /// elements where they lie, where a `switch` over the value would make it copy them first.
+    mutating func takeArray() -> [JSONValue]? {
+        guard case .array(let elements) = self else { return nil }
+        self = .null
+        return elements
+    }
+
+    /// ``takeArray()`` for the members of an object.
+    mutating func takeObject() -> JSONObject? {
+        guard case .object(let object) = self else { return nil }
+        self = .null
+        return object
     }
 }

@@ -8,10 +8,7 @@ enum MergePatch {
             target = patch
             return
         }
-        var object = JSONObject()
-        if case .object(let members) = target { object = members }
-        // Given up before it is changed, so that it is changed where it lies.
-        target = .null
+        var object = target.takeObject() ?? JSONObject()
         changes.forEach { name, change in
             if case .null = change {
                 object.remove(name.content)

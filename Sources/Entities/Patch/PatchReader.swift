@@ -57,7 +57,7 @@ struct PatchReader {
     /// Refuses members that are not among `names`: a misspelt one must not be passed over.
     func allow(_ names: StaticString...) throws(Problem) {
         let isKnown = object.allSatisfy { name, _ in
-            names.contains { known in known.withUTF8Buffer { name.content.elementsEqual($0) } }
+            names.contains { known in known.withUTF8Buffer { name.contentEquals($0) } }
         }
         guard isKnown else {
             throw malformed("it has a member other than " + names.map { "\"\($0)\"" }.joined(separator: ", "))

@@ -12,12 +12,14 @@ public struct DataDirectoryError: Error, CustomStringConvertible {
 /// | --- | --- |
 /// | `FORMAT` | `keystead data 1\n`; a newer number is refused |
 /// | `LOCK` | held by `flock` for as long as the process lives |
+/// | `IDENTITY` | which node of which cluster this is, and how often it has started (``IdentityFile``) |
 /// | `CLEAN` | present only between a graceful stop and the next start |
 /// | `metadata` | the embedded metadata store |
 /// | `log/` | the write-ahead log |
 /// | `shards/N/` | the RocksDB of shard N |
 final class DataDirectory: Sendable {
     static let formatVersion = 1
+    private static let smallFileBytesMax = 4096
     private static let formatPrefix = "keystead data "
 
     let path: String
@@ -107,6 +109,17 @@ final class DataDirectory: Sendable {
 
     // MARK: Files
 
+    /// Replaces a small file whole: after a crash it has the old text or the new one.
+    func replace(_ name: String, with text: String) throws(DataDirectoryError) {
+        try write(name + ".new", text)
+        let renamed = ks_rename("\(path)/\(name).new", "\(path)/\(name)")
+        guard renamed == 0 else { throw Self.failure("replace", "\(path)/\(name)", -renamed) }
+        try sync()
+    }
+
+    /// A small file's text; `nil` where it is not there.
+    func text(of name: String) -> String? { Self.read(path + "/" + name) }
+
     private func write(_ name: String, _ text: String) throws(DataDirectoryError) {
         let file = path + "/" + name
         let descriptor = ks_open(file, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
@@ -159,8 +172,8 @@ final class DataDirectory: Sendable {
         let descriptor = ks_open(path, O_RDONLY, 0)
         guard descriptor >= 0 else { return nil }
         defer { _ = ks_close(descriptor) }
-        let bytes = [UInt8](unsafeUninitializedCapacity: 256) { buffer, count in
-            count = max(0, Int(ks_pread(descriptor, buffer.baseAddress, 256, 0)))
+        let bytes = [UInt8](unsafeUninitializedCapacity: smallFileBytesMax) { buffer, count in
+            count = max(0, Int(ks_pread(descriptor, buffer.baseAddress, smallFileBytesMax, 0)))
         }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -7,8 +7,9 @@ import Primitives
 struct Membership: Sendable {
     let config: ClusterConfig
     let node: NodeRecord
-    let shards: [(shard: ShardID, epoch: Epoch)]
     let mapRevision: MapRevision
+    /// Every shard of the cluster, ascending.
+    let shards: [(shard: ShardID, epoch: Epoch)]
 
     var ringSeed: UInt64 { config.hash.seed }
 
@@ -20,93 +21,65 @@ struct Membership: Sendable {
 
     /// A cluster of one node, made up and not yet stored: the node's directory is filled first, so that a crash on the
     /// way leaves no record of data that is not there.
-    static func create(_ configuration: NodeConfiguration, now: Timestamp) throws(NodeStartError) -> Membership {
+    static func founded(_ configuration: NodeConfiguration, now: Timestamp) throws(NodeStartError) -> Membership {
         var random = SystemRandomNumberGenerator()
+        guard let id = NodeID(configuration.nodeID) else {
+            throw NodeStartError("'\(configuration.nodeID)' cannot be a node's name", isRefusal: true)
+        }
         let config = ClusterConfig(
             name: configuration.cluster, clusterID: UniqueID(random: &random), shardCount: configuration.shards,
             hash: RingHash(seed: random.next()), created: now)
         let node = NodeRecord(
-            id: try nodeID(configuration), storeID: UniqueID(random: &random), bootCount: 1, state: .active,
-            zone: configuration.zone, weight: weight(configuration), addresses: addresses(configuration))
-        let shards = (0..<configuration.shards).map { (shard: ShardID(UInt32($0)), epoch: Epoch(1)) }
-        return Membership(config: config, node: node, shards: shards, mapRevision: MapRevision(1))
+            id: id, storeID: UniqueID(random: &random), bootCount: 1, state: .active, zone: configuration.zone,
+            weight: NodeWeight(thousandths: UInt32((configuration.weight * 1000).rounded())),
+            addresses: addresses(configuration))
+        let shards = Ring(shardCount: config.shardCount).shards.map { (shard: $0, epoch: Epoch(1)) }
+        return Membership(config: config, node: node, mapRevision: MapRevision(1), shards: shards)
     }
 
-    /// Stores a created cluster in one transaction.
-    func save(in metadata: EmbeddedMetadata) throws(NodeStartError) {
-        var operations: [MetadataTransaction.Operation] = [
-            .put(.config, config.encoded()), .put(.node(node.id), node.encoded()),
-            .put(.mapRevision, mapRevision.encoded()),
-        ]
-        for (shard, epoch) in shards {
-            let record = ShardRecord(epoch: epoch, primary: node.id, replicas: [node.id], inSync: [node.id])
-            operations.append(.put(.shard(shard), record.encoded()))
+    /// Stores a founded cluster, and ties the directory to it.
+    func save(in metadata: EmbeddedMetadata, _ directory: DataDirectory) throws {
+        guard case .committed = try metadata.transaction(NodeStart.founding(config, node: node)) else {
+            throw NodeStartError("the metadata store already holds a cluster", isRefusal: true)
         }
-        do {
-            let transaction = MetadataTransaction(if: [.absent(.config)], then: operations)
-            guard case .committed = try metadata.transaction(transaction) else {
-                throw NodeStartError("the metadata store already holds a cluster", isRefusal: true)
-            }
-        } catch let error as MetadataError {
-            throw NodeStartError("the metadata store: \(error)")
-        } catch {
-            throw NodeStartError("\(error)")
-        }
+        try IdentityFile.write(identity(announced: node.bootCount), to: directory)
     }
 
-    /// Reads the cluster that the directory belongs to, and counts this start. What was fixed at creation must agree
-    /// with the configuration where that names it; zone, weight and addresses follow the configuration.
-    static func load(
-        from metadata: EmbeddedMetadata, _ configuration: NodeConfiguration
-    ) throws(NodeStartError) -> Membership {
-        do {
-            let id = try nodeID(configuration)
-            guard let config = try metadata.record(ClusterConfig.self, .config) else {
-                throw NodeStartError("the metadata store holds no cluster", isRefusal: true)
-            }
-            guard config.name == configuration.cluster else {
-                throw NodeStartError(
-                    "the data directory belongs to cluster '\(config.name)', not '\(configuration.cluster)'",
-                    isRefusal: true)
-            }
-            guard var node = try metadata.record(NodeRecord.self, .node(id)) else {
-                throw NodeStartError(
-                    "the data directory does not belong to node '\(id)'; start it with the --node-id that made it",
-                    isRefusal: true)
-            }
-            node.bootCount += 1
-            node.zone = configuration.zone
-            node.weight = weight(configuration)
-            node.addresses = addresses(configuration)
-            _ = try metadata.transaction(MetadataTransaction(then: [.put(.node(id), node.encoded())]))
-            let shards = try metadata.range(prefix: .shards).value.compactMap { entry in
-                try entry.key.shardID.map { shard in
-                    (shard: shard, epoch: try ShardRecord(decoding: entry.value, of: entry.key).epoch)
-                }
-            }.sorted { $0.shard < $1.shard }
-            guard shards.map(\.shard) == (0..<config.shardCount).map({ ShardID(UInt32($0)) }) else {
-                throw NodeStartError("the metadata store does not hold every shard of the cluster", isRefusal: true)
-            }
-            let revision = try metadata.record(MapRevision.self, .mapRevision) ?? MapRevision(1)
-            return Membership(config: config, node: node, shards: shards, mapRevision: revision)
-        } catch let error as NodeStartError {
-            throw error
-        } catch {
-            throw NodeStartError("the metadata store: \(error)", isRefusal: true)
+    /// A later start: checks that the directory is this node's and the cluster's, and counts the start.
+    static func resumed(
+        _ directory: DataDirectory, _ metadata: EmbeddedMetadata, _ configuration: NodeConfiguration
+    ) throws -> Membership {
+        let found = try IdentityFile.read(from: directory)
+        guard found.node.text == configuration.nodeID else {
+            throw NodeStartError(
+                "\(directory.path) belongs to node '\(found.node)', not '\(configuration.nodeID)': check --node-id",
+                isRefusal: true)
         }
+        guard let map = try ClusterMap(try metadata.range(prefix: MetadataKey(""))) else {
+            throw NodeStartError("the metadata store holds no cluster", isRefusal: true)
+        }
+        let entry = try metadata.get(.node(found.node)).value
+        let (node, transaction) = try NodeStart.again(
+            found, clusterName: configuration.cluster, addresses: addresses(configuration), map: map, entry: entry)
+        let shards = zip(Ring(shardCount: map.config.shardCount).shards, map.shards).map {
+            (shard: $0, epoch: $1.epoch)
+        }
+        let resumed = Membership(config: map.config, node: node, mapRevision: map.mapRevision, shards: shards)
+        try IdentityFile.write(
+            NodeIdentity(
+                cluster: found.cluster, node: found.node, store: found.store, bootCount: node.bootCount - 1,
+                announcedBootCount: node.bootCount), to: directory)
+        guard case .committed = try metadata.transaction(transaction) else {
+            throw NodeStartError("another process changed node '\(found.node)' while it started", isRefusal: true)
+        }
+        try IdentityFile.write(resumed.identity(announced: node.bootCount), to: directory)
+        return resumed
     }
 
-    // MARK: From the configuration
-
-    private static func nodeID(_ configuration: NodeConfiguration) throws(NodeStartError) -> NodeID {
-        guard let id = NodeID(configuration.nodeID) else {
-            throw NodeStartError("'\(configuration.nodeID)' cannot be a node's name", isRefusal: true)
-        }
-        return id
-    }
-
-    private static func weight(_ configuration: NodeConfiguration) -> NodeWeight {
-        NodeWeight(thousandths: UInt32((configuration.weight * 1000).rounded()))
+    private func identity(announced: UInt64) -> NodeIdentity {
+        NodeIdentity(
+            cluster: config.clusterID, node: node.id, store: node.storeID, bootCount: node.bootCount,
+            announcedBootCount: announced)
     }
 
     private static func addresses(_ configuration: NodeConfiguration) -> NodeAddresses {
@@ -114,11 +87,5 @@ struct Membership: Sendable {
             listen: (configuration.advertise ?? configuration.listen).description,
             admin: (configuration.advertiseAdmin ?? configuration.adminListen).description,
             peer: configuration.peerListen.description)
-    }
-}
-
-extension EmbeddedMetadata {
-    fileprivate func record<Record: MetadataRecord>(_ type: Record.Type, _ key: MetadataKey) throws -> Record? {
-        try get(key).value.map { try Record(decoding: $0.value, of: key) }
     }
 }

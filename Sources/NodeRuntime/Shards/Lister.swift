@@ -89,7 +89,7 @@ private struct PageBuilder {
         let isWanted = name.count >= request.keyPrefix.count && name.prefix(request.keyPrefix.count).elementsEqual(request.keyPrefix)
         if isWanted, let record = StoredRecord(decoding: Array(value)), !record.isExpired(at: now) {
             items.append(ListPage.Item(keyBytes: Array(name), record: record))
-            bytes += request.withValues ? record.bytes.count : 0
+            bytes += request.withValues ? record.encodedCount : 0
         } else if rowsSeen < Limits.listRowsScannedMax {
             return true
         }
