@@ -38,7 +38,8 @@ extension Contract {
 
         @Test func linesTakeWhatRequestsTake() throws {
             let client = try SharedNode.client()
-            let version = try #require(try client.put("\(kind)/e", #"{"n":1}"#, type: "application/json")["ETag"]).replacing("\"", with: "\\\"")
+            let version = try #require(try client.put("\(kind)/e", #"{"n":1}"#, type: "application/json")["ETag"])
+                .replacing("\"", with: "\\\"")
             let increment = #""patch":"update","json":{"do":[{"increment":"/n","by":1}]},"idempotency-key":"k""#
             let lines = try client.batch([
                 #"{"op":"put","key":"\#(kind)/e","json":1,"if-none-match":"*"}"#,

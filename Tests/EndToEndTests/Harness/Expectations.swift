@@ -52,7 +52,8 @@ func expectProblem(
         objections.require(answer["Retry-After"].flatMap(Int.init).map { $0 > 0 } == true, "no Retry-After")
     }
     if let positioned {
-        objections.require((answer.position != nil) == positioned, "Keystead-Position \(positioned ? "missing" : "too much")")
+        let wrong = positioned ? "no Keystead-Position" : "a Keystead-Position"
+        objections.require((answer.position != nil) == positioned, wrong)
     }
     objections.report("\(answer)", sourceLocation)
 }

@@ -119,6 +119,7 @@ final class RawConnection {
 
     /// The next line without its CR LF, which must be there.
     private func line(until deadline: Deadline) throws -> String {
+        dropConsumed()
         var searched = consumed
         while true {
             if let feed = received[searched...].firstIndex(of: UInt8(ascii: "\n")) {
@@ -134,6 +135,7 @@ final class RawConnection {
     }
 
     private func take(_ count: Int, until deadline: Deadline) throws -> [UInt8] {
+        dropConsumed()
         while received.count - consumed < count {
             guard try receive(until: deadline) else { throw HarnessError("closed in the middle of a body") }
         }
@@ -141,12 +143,14 @@ final class RawConnection {
         return Array(received[consumed..<(consumed + count)])
     }
 
+    private func dropConsumed() {
+        guard consumed > 1 << 20 else { return }
+        received.removeFirst(consumed)
+        consumed = 0
+    }
+
     /// False at the end of the stream.
     private func receive(until deadline: Deadline) throws -> Bool {
-        if consumed > 1 << 20 {
-            received.removeFirst(consumed)
-            consumed = 0
-        }
         guard wait(for: POLLIN, until: deadline) else { throw HarnessError("no answer in time") }
         var buffer = [UInt8](repeating: 0, count: 65_536)
         let count = recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
