@@ -109,6 +109,11 @@ let package = Package(
         tool("bare-http", [nioCore, nioPosix, nioHTTP1, arguments], path: "Bench/bare-http"),
         tool("raw-fdatasync", ["CPosixShims", histogram, arguments], path: "Bench/raw-fdatasync"),
 
+        // The house rules, and the outside contract on real processes.
+        tests("TidyTests", []),
+        .target(name: "CTestShims", path: "Tests/CTestShims"),
+        tests("EndToEndTests", ["Primitives", "CTestShims"]),
+
         tests("PrimitivesTests", ["Primitives"]),
         floor("ScriptedServer", [nioCore, nioPosix, nioHTTP1], path: "Tests/ScriptedServer"),
         tests("KeysteadClientTests", ["KeysteadClient", "ScriptedServer", "Primitives"]),

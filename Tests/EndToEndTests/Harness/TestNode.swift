@@ -1,0 +1,139 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// One node as its operator sees it: a data directory, and a process that comes and goes.
+final class TestNode: Sendable {
+    struct Ports: Sendable {
+        let client: UInt16
+        let admin: UInt16
+        let peer: UInt16
+    }
+
+    let folder: String
+    let dataDirectory: String
+    private let flags: [String]
+    private let state = Mutex(State())
+
+    private struct State {
+        var process: ChildProcess?
+        var ports = Ports(client: 0, admin: 0, peer: 0)
+        var lives = 0
+    }
+
+    /// - Parameter dataDirectory: `folder/data` where nothing else is said.
+    init(in folder: String, dataDirectory: String? = nil, flags: [String] = ["--shards", "16"]) {
+        self.folder = folder
+        self.dataDirectory = dataDirectory ?? "\(folder)/data"
+        self.flags = flags
+        ChildProcess.endsLeftoversAtExit
+    }
+
+    var port: UInt16 { state.withLock { $0.ports.client } }
+    var adminPort: UInt16 { state.withLock { $0.ports.admin } }
+    var process: ChildProcess {
+        get throws {
+            guard let process = state.withLock({ $0.process }) else { throw HarnessError("the node was never started") }
+            return process
+        }
+    }
+
+    /// The log of the process that runs or ran last.
+    var log: String { state.withLock { $0.process?.errors ?? "" } }
+
+    /// Starts a process and waits until it says that it is ready.
+    func start(within seconds: Double = 60) throws {
+        let process = try launch()
+        let ready = try eventually(within: seconds, every: 10) {
+            if !process.isRunning {
+                throw HarnessError("the node ended during its start:\n\(process.errors)\(process.output)")
+            }
+            return (try? admin("/readyz"))?.status == 200
+        }
+        guard ready else { throw HarnessError("the node was not ready after \(seconds) s:\n\(process.errors)") }
+    }
+
+    /// Starts a process and waits for nothing.
+    @discardableResult
+    func launch() throws -> ChildProcess {
+        let ports = try Ports(client: FreePort.next(), admin: FreePort.next(), peer: FreePort.next())
+        let life = state.withLock { state in
+            state.lives += 1
+            state.ports = ports
+            return state.lives
+        }
+        let arguments =
+            [
+                "serve", "--data-dir", dataDirectory, "--listen", "127.0.0.1:\(ports.client)",
+                "--admin-listen", "127.0.0.1:\(ports.admin)", "--peer-listen", "127.0.0.1:\(ports.peer)",
+            ] + flags
+        let process = try ChildProcess(Programs.server, arguments, in: folder, name: "node-\(life)")
+        state.withLock { $0.process = process }
+        return process
+    }
+
+    /// kill -9.
+    func crash() throws { try process.killAndWait() }
+
+    /// SIGTERM; how the process ended, or `nil` if it did not within `seconds`.
+    func stop(within seconds: Double = 30) throws -> ChildProcess.Ending? {
+        let process = try process
+        process.send(signal: SIGTERM)
+        return process.wait(seconds: seconds)
+    }
+
+    func connect() throws -> RawConnection { try RawConnection(port: port) }
+    func client() throws -> EntityClient { EntityClient(try connect()) }
+
+    /// GET from the admin listener.
+    func admin(_ path: String) throws -> HTTPAnswer {
+        let connection = try RawConnection(port: adminPort)
+        try connection.send("GET \(path) HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+        return try connection.answer()
+    }
+
+    /// Bytes of memory that are resident now (`VmRSS`) or were at most (`VmHWM`).
+    func memory(_ field: String) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(try process.pid)/status", encoding: .utf8)
+        let line = status.split(separator: "\n").first { $0.hasPrefix(field + ":") }
+        guard let kibibytes = line?.split(whereSeparator: { " \t".contains($0) }).dropFirst().first.flatMap({ Int($0) })
+        else { throw HarnessError("/proc says nothing about \(field)") }
+        return kibibytes << 10
+    }
+}
+
+/// Ports below the range from which the kernel takes those of outgoing connections.
+enum FreePort {
+    private static let counter = Mutex<UInt16>(20_000 + UInt16(getpid() % 9_000))
+
+    static func next() throws -> UInt16 {
+        for _ in 0..<2_000 {
+            let port = counter.withLock { counter in
+                counter = counter >= 31_999 ? 20_000 : counter + 1
+                return counter
+            }
+            if isFree(port) { return port }
+        }
+        throw HarnessError("no free port between 20000 and 31999")
+    }
+
+    private static func isFree(_ port: UInt16) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var address = loopback(port)
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+    }
+}
+
+func loopback(_ port: UInt16) -> sockaddr_in {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    return address
+}

@@ -1,0 +1,13 @@
+import Entities
+import Primitives
+
+/// JSON text: nothing traps, and what is accepted is written so that it reads back as the same value and the same text.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzJSON(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
+    let input = Array(UnsafeBufferPointer(start: start, count: count))
+    guard let value = try? JSONValue(parsing: input) else { return 0 }
+    let text = value.encoded()
+    guard let again = try? JSONValue(parsing: text) else { fatalError("what was written is no JSON") }
+    precondition(again.encoded() == text, "writing is not stable")
+    return 0
+}
