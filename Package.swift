@@ -8,13 +8,17 @@ import PackageDescription
 let plantedBugs: [SwiftSetting] =
     Context.environment["KEYSTEAD_MUTANTS"] == nil ? [] : [.define("KEYSTEAD_MUTANTS")]
 
+/// Continuous integration takes no warnings; a developer's half-done work may have some.
+let noWarnings: [SwiftSetting] =
+    Context.environment["KEYSTEAD_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
+
 let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-] + plantedBugs
+] + plantedBugs + noWarnings
 
 func floor(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
     .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
@@ -122,8 +126,6 @@ let package = Package(
             "HTTPFrontTests",
             ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
-        tests("LogFormatTests", ["LogFormat", "Primitives"]),
-        tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
@@ -133,5 +135,6 @@ let package = Package(
         tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
         tests("ShardCoreTests", ["ShardCore", "Entities", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Primitives"]),
+        tests("NodeRuntimeTests", ["NodeRuntime"]),
     ]
 )
