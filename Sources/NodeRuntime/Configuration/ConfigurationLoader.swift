@@ -12,8 +12,8 @@ public struct ConfigurationError: Error, CustomStringConvertible {
 public enum ConfigurationLoader {
     /// - Parameters:
     ///   - flags: values by setting name, as the command line gave them.
-    ///   - environment: the process environment; only `KEYSTEAD_…` is looked at, and an unknown one of those is an
-    ///     error.
+    ///   - environment: the process environment; only `KEYSTEAD_…` is looked at, and what is nearly a setting's
+    ///     name is an error.
     ///   - yaml: the configuration file's text and path, where there is one.
     public static func load(
         flags: [String: String], environment: [String: String], yaml: (text: String, path: String)?
