@@ -26,7 +26,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
     }
 
     /// Between requests, with nothing owed.
-    private var isIdle: Bool {
+    var isIdle: Bool {
         guard case .serving = phase, case .none = intake else { return false }
         return exchanges.isEmpty && batch == nil
     }
