@@ -14,8 +14,8 @@ extension ConnectionHandler: LoopConnection {
         context.writeAndFlush(wrapOutboundOut(rest), promise: written)
     }
 
-    /// Everything has reached the kernel: says so to the client, and waits for its end, so that what it still sends does
-    /// not make the kernel reset the connection under the answer.
+    /// Everything has reached the kernel: says so to the client, and waits for its end, so that what it still sends
+    /// does not make the kernel reset the connection under the answer.
     private func answersAreOut() {
         guard case .lingering(_, let dropped) = phase, let context else { return }
         if clientFinished {

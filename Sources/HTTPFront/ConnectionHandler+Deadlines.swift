@@ -11,8 +11,8 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
         setTimer()
     }
 
-    /// The timer comes at the nearest deadline, and every few seconds. Deadlines are farther away than that when they are
-    /// set, so only this moves it.
+    /// The timer comes at the nearest deadline, and every few seconds. Deadlines are farther away than that when they
+    /// are set, so only this moves it.
     func setTimer() {
         if case .closed = phase { return }
         var next = now + .seconds(Int64(FrontLimits.tickSecondsMax))

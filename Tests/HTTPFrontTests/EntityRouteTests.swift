@@ -238,8 +238,8 @@ import Testing
         Refused(request("GET /" + String(repeating: long, count: 33)), .uriTooLong, closes: true),
     ]
 
-    /// Every refusal is a whole problem document, tells nothing to the backend, and leaves the connection fit for the next
-    /// request unless it says that it closes.
+    /// Every refusal is a whole problem document, tells nothing to the backend, and leaves the connection fit for the
+    /// next request unless it says that it closes.
     @Test(arguments: refused)
     func refuses(_ test: Refused) throws {
         let front = try FrontChannel()
