@@ -16,6 +16,12 @@ struct DiskModel {
         var pending: [Piece] = []
 
         mutating func sync() {
+            for piece in pending { DiskModel.lay(piece.bytes, at: piece.offset, in: &durable) }
+            pending = []
+        }
+
+        /// The medium is what the cache says.
+        mutating func settle() {
             durable = live
             pending = []
         }
@@ -54,7 +60,7 @@ struct DiskModel {
     mutating func tamper(_ name: LogFileName, _ change: (inout [UInt8]) -> Void) {
         guard let id = live[name] else { preconditionFailure("\(name) is there") }
         change(&files[id, default: File()].live)
-        files[id]?.sync()
+        files[id]?.settle()
     }
 
     mutating func remove(_ name: LogFileName) {

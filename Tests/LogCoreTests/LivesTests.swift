@@ -86,7 +86,18 @@ enum Lives {
     func plantedBugsAreCaught(mutant: Mutant) {
         let caught = (0..<400).first { Lives.run(seed: UInt64($0), mutants: Mutants([mutant])) != nil }
         #expect(caught != nil, "\(mutant)")
-        print(mutant, caught as Any, caught.flatMap { Lives.run(seed: UInt64($0), mutants: Mutants([mutant])) } as Any)
+    }
+
+    /// Recovery that shrugs damage off loses what was acknowledged.
+    @Test func corruptionTakenForATornTailIsCaught() throws {
+        let rig = RecoveryTests.written(9)
+        let last = try #require(RecoveryTests.segments(rig).last)
+        let effects = RecoveryTests.records(rig, last).filter { $0.header.type == .effect }
+        var crashed = rig.powerCut()
+        crashed.disk.tamper(last) { $0[effects[1].offset] ^= 1 }
+        crashed.mutants = Mutants([.corruptionTakenForTornTail])
+        crashed.open()
+        #expect(crashed.report.quarantined.isEmpty && crashed.violation() != nil)
     }
     #endif
 }
