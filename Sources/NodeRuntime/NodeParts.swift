@@ -171,14 +171,14 @@ final class NodeParts: Sendable {
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
             expiry.advance(to: time.now())
         }
-        let all = [flushes.start(on: loop), space.start(on: loop), expiryTimer]
+        let all = flushes.start(on: loop) + [space.start(on: loop), expiryTimer]
         timers.withLockedValue { $0 = all }
     }
 
     func view(listen: HostPort, admin: HostPort) -> NodeView {
         NodeView(
             membership: membership, configuration: configuration, listen: listen, admin: admin, table: table,
-            loops: loops, log: log, flushes: flushes, space: space, flushes: flushes)
+            loops: loops, log: log, flushes: flushes, space: space, resources: resources)
     }
 
     /// After the listeners have closed: waits for what is in flight, makes everything durable in the stores, and marks

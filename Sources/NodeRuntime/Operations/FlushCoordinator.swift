@@ -10,8 +10,8 @@ import RocksStore
 /// log makes a store flush (DESIGN §6, §7).
 final class FlushCoordinator: Sendable {
     private static let period = TimeAmount.milliseconds(50)
-    /// How many periods pass between two looks at compaction, which costs more to ask for.
-    private static let periodsBetweenLooks = 20
+    /// Between two looks at compaction, which costs more to ask for.
+    private static let compactionPeriod = TimeAmount.seconds(1)
 
     private let table: ShardTable
     private let log: NodeLog
@@ -51,13 +51,15 @@ final class FlushCoordinator: Sendable {
     /// through: RocksDB never stalls a writer here, so the node must refuse.
     var hasRoomForWrites: Bool { resources.hasRoomForWrites && !compactionIsBehind.withLockedValue { $0 } }
 
-    func start(on loop: any EventLoop) -> RepeatedTask {
-        var periods = 0
-        return loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in
-            self.flushWhatPinsTheLog()
-            periods += 1
-            if periods.isMultiple(of: Self.periodsBetweenLooks) { self.lookAtCompaction() }
-        }
+    func start(on loop: any EventLoop) -> [RepeatedTask] {
+        [
+            loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in
+                self.flushWhatPinsTheLog()
+            },
+            loop.scheduleRepeatedTask(initialDelay: Self.compactionPeriod, delay: Self.compactionPeriod) { _ in
+                self.lookAtCompaction()
+            },
+        ]
     }
 
     private func lookAtCompaction() {
