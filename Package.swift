@@ -135,6 +135,6 @@ let package = Package(
         tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
         tests("ShardCoreTests", ["ShardCore", "Entities", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Primitives"]),
-        tests("NodeRuntimeTests", ["NodeRuntime"]),
+        tests("NodeRuntimeTests", ["NodeRuntime", "Entities"]),
     ]
 )
