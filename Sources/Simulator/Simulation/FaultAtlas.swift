@@ -82,9 +82,10 @@ final class FaultAtlas {
         let length = disk.contents(name.description)?.count ?? 0
         let sector = start..<min(length, start + VirtualDisk.sectorBytes)
         let hit = records.filter { $0.offset < sector.upperBound && $0.end > sector.lowerBound }
-        let vouched = scanned.flatMap { other, records in
-            records.filter { record in other != name || !hit.contains { $0.offset == record.offset } }
-        }.map(\.header.durableLSN).max() ?? .zero
+        let vouched =
+            scanned.flatMap { other, records in
+                records.filter { record in other != name || !hit.contains { $0.offset == record.offset } }
+            }.map(\.header.durableLSN).max() ?? .zero
         guard hit.allSatisfy({ $0.header.lsn <= vouched }) else { return nil }
         return Victim(name: name.description, sector: sector, records: hit)
     }
