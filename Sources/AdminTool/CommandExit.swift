@@ -52,9 +52,6 @@ struct CommandFailure: Error, Sendable {
 
     private static func message(_ error: KeysteadError) -> String {
         var text = "\(error.code): \(error.detail)"
-        if error.code == .preconditionFailed, error.applied == .no {
-            text += error.currentETag.map { "; the entity is at \($0)" } ?? "; the entity does not exist"
-        }
         switch (error.code, error.applied, error.retry) {
         case (_, .unknown, _):
             text +=

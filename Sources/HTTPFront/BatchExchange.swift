@@ -2,9 +2,9 @@ internal import Entities
 internal import NIOCore
 internal import Primitives
 
-/// A batch in progress: lines in, operations to the backend, answer lines out in the order of the lines. Memory is bounded
-/// by the lines in flight (`Limits.batchLinesInFlightMax`, `Limits.batchBytesInFlightMax`), one unfinished line, and the
-/// answers that the connection has not taken; where there is no room, the connection stops reading.
+/// A batch in progress: lines in, operations to the backend, answer lines out in the order of the lines. Memory is
+/// bounded by the lines in flight (`Limits.batchLinesInFlightMax`, `Limits.batchBytesInFlightMax`), one unfinished
+/// line, and the answers that the connection has not taken; where there is no room, the connection stops reading.
 // SAFETY: used on the connection's event loop only; `ReplySink` demands it of callers.
 final class BatchExchange: ReplySink, @unchecked Sendable {
     /// The connection that the batch runs on.

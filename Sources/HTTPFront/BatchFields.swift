@@ -1,7 +1,8 @@
 internal import Entities
 internal import Primitives
 
-/// The members of a batch line, each found and none yet read. Strict: a line is one JSON object of known, different names.
+/// The members of a batch line, each found and none yet read. Strict: a line is one JSON object of known, different
+/// names.
 struct BatchFields {
     enum Name: Int, CaseIterable {
         case op, key, json, text, base64, contentType, ifMatch, ifNoneMatch, idempotencyKey, ttl, patch
@@ -218,8 +219,8 @@ private struct MemberScan {
 }
 
 enum JSONText {
-    /// The content of a JSON string with its quotes; `nil` where the text is another JSON value. Text that is no JSON at
-    /// all is refused.
+    /// The content of a JSON string with its quotes; `nil` where the text is another JSON value. Text that is no JSON
+    /// at all is refused.
     static func string(_ text: ArraySlice<UInt8>) throws(Problem) -> ArraySlice<UInt8>? {
         if let plain = plainString(text) { return plain }
         do {

@@ -1,8 +1,8 @@
 internal import NIOCore
 internal import Primitives
 
-/// When the deadlines of one connection come (API §1 "HTTP"). Plain notes of times, written as things happen and looked at
-/// only when the connection's timer comes.
+/// When the deadlines of one connection come (API §1 "HTTP"). Plain notes of times, written as things happen and
+/// looked at only when the connection's timer comes.
 struct ConnectionClocks {
     /// Since when nothing at all has happened.
     private var quietSince: NIODeadline

@@ -22,8 +22,8 @@ extension ConnectionHandler {
         settle()
     }
 
-    /// Encodes the reply where it is its turn, with those behind it that waited for it; else keeps it. A slot that is gone
-    /// or has its reply (the request's deadline came first) drops it.
+    /// Encodes the reply where it is its turn, with those behind it that waited for it; else keeps it. A slot that is
+    /// gone or has its reply (the request's deadline came first) drops it.
     func deliver(_ reply: Reply, slot: UInt64) {
         eventLoop.assertInEventLoop()
         guard slot >= firstSlot, slot - firstSlot < UInt64(exchanges.count) else { return }

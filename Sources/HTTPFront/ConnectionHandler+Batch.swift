@@ -60,7 +60,8 @@ extension ConnectionHandler: BatchExchange.Owner {
         }
     }
 
-    /// The head goes out with the first answer, so that a body that is broken from its start can still be refused whole.
+    /// The head goes out with the first answer, so that a body that is broken from its start can still be refused
+    /// whole.
     private func writeBatchHead() {
         guard let batch, !batch.headIsWritten else { return }
         self.batch?.headIsWritten = true

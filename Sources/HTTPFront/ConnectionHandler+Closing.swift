@@ -6,7 +6,6 @@ extension ConnectionHandler: LoopConnection {
     func closeIfDone() {
         guard isFinishing, exchanges.isEmpty, batch == nil, let context else { return }
         phase = .lingering(outputDone: false, dropped: 0)
-        clocks.lingers(now)
         readIsWanted = true
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { [self] _ in answersAreOut() }
@@ -15,14 +14,15 @@ extension ConnectionHandler: LoopConnection {
         context.writeAndFlush(wrapOutboundOut(rest), promise: written)
     }
 
-    /// Everything has reached the kernel: says so to the client, and waits for its end, so that what it still sends does
-    /// not make the kernel reset the connection under the answer.
+    /// Everything has reached the kernel: says so to the client, and waits for its end, so that what it still sends
+    /// does not make the kernel reset the connection under the answer.
     private func answersAreOut() {
         guard case .lingering(_, let dropped) = phase, let context else { return }
         if clientFinished {
             context.close(promise: nil)
         } else {
             phase = .lingering(outputDone: true, dropped: dropped)
+            clocks.lingers(eventLoop.now)
             context.close(mode: .output, promise: nil)
         }
     }
@@ -38,6 +38,7 @@ extension ConnectionHandler: LoopConnection {
         guard case .serving = phase else { return }
         isDraining = true
         now = eventLoop.now
+        if isIdle, decoder.isBetweenRequests, input.readableBytes == 0 { return abandon() }
         switch intake {
         case .none, .discard:
             if batch == nil { phase = .finishing }

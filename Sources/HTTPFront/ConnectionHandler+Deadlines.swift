@@ -11,8 +11,8 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
         setTimer()
     }
 
-    /// The timer comes at the nearest deadline, and every few seconds. Deadlines are farther away than that when they are
-    /// set, so only this moves it.
+    /// The timer comes at the nearest deadline, and every few seconds. Deadlines are farther away than that when they
+    /// are set, so only this moves it.
     func setTimer() {
         if case .closed = phase { return }
         var next = now + .seconds(Int64(FrontLimits.tickSecondsMax))
@@ -26,7 +26,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
     }
 
     /// Between requests, with nothing owed.
-    private var isIdle: Bool {
+    var isIdle: Bool {
         guard case .serving = phase, case .none = intake else { return false }
         return exchanges.isEmpty && batch == nil
     }

@@ -95,8 +95,8 @@ extension ConnectionHandler {
         output.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
     }
 
-    /// Refuses one request. The connection goes on behind its body, unless that is too large to be worth reading, or the
-    /// client may not send it after this answer.
+    /// Refuses one request. The connection goes on behind its body, unless that is too large to be worth reading, or
+    /// the client may not send it after this answer.
     private func refuseRequest(_ refusal: Refusal, _ route: HTTPCounters.Route) {
         let head = decoder.head
         let length = head.contentLength ?? 0

@@ -144,8 +144,8 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
 
     // MARK: One wake-up's end
 
-    /// Brings everything to rest after something happened: decodes what waited for room, writes what is ready, closes when
-    /// all is done, and reads on.
+    /// Brings everything to rest after something happened: decodes what waited for room, writes what is ready, closes
+    /// when all is done, and reads on.
     func settle() {
         work(flushes: true)
         if readIsWanted, mayRead, let context {
@@ -154,8 +154,8 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
         }
     }
 
-    /// Writing may make the channel call back at once (it has room again, it has failed). Such calls only ask for another
-    /// round, so no step ever runs inside another.
+    /// Writing may make the channel call back at once (it has room again, it has failed). Such calls only ask for
+    /// another round, so no step ever runs inside another.
     private func work(flushes: Bool) {
         worksAgain = true
         guard !isWorking else { return }

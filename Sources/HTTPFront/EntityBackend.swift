@@ -40,8 +40,8 @@ public protocol ReplySink: AnyObject, Sendable {
     /// The loop on which every method of this protocol must be called.
     var eventLoop: any EventLoop { get }
 
-    /// Gives the answer of `slot`. It is written out at the next ``flushAnswers()`` at the latest. A connection that has
-    /// closed in the meantime drops it.
+    /// Gives the answer of `slot`. It is written out at the next ``flushAnswers()`` at the latest. A connection that
+    /// has closed in the meantime drops it.
     func deliver(_ answer: Answer, slot: UInt64)
 
     /// Writes what has been delivered, in one flush. The backend calls it once after a burst of deliveries that did not

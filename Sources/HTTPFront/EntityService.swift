@@ -2,8 +2,8 @@ internal import Entities
 internal import NIOCore
 internal import Primitives
 
-/// The routes of API §1: reads a head into work for the backend. Checks go in this order: key, method, fields and query,
-/// length, body; the first that fails is the answer.
+/// The routes of API §1: reads a head into work for the backend. Checks go in this order: key, method, fields and
+/// query, length, body; the first that fails is the answer.
 final class EntityService<Backend: EntityBackend>: RequestService {
     private let backend: Backend
 

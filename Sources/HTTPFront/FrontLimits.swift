@@ -2,7 +2,8 @@ internal import Primitives
 
 /// Bounds that only the front knows.
 enum FrontLimits {
-    /// Answers that have been encoded but not handed to the socket; beyond it they are handed over before more is decoded.
+    /// Answers that have been encoded but not handed to the socket; beyond it they are handed over before more is
+    /// decoded.
     static let outputBytesMax = 1 << 20
     /// The socket's queue: above the high mark no more requests are decoded, until it is below the low mark.
     static let socketQueueBytesHigh = 1 << 20

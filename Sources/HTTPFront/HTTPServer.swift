@@ -36,8 +36,8 @@ public final class HTTPServer: Sendable {
         self.loops = loops
     }
 
-    /// Binds and serves the entity routes (API §1) until ``shutDown(within:)``. Connections are spread over the loops of
-    /// `group`; `backend` is called on each connection's own loop.
+    /// Binds and serves the entity routes (API §1) until ``shutDown(within:)``. Connections are spread over the loops
+    /// of `group`; `backend` is called on each connection's own loop.
     public static func serve<Backend: EntityBackend>(
         _ backend: Backend, on group: any EventLoopGroup, host: String, port: Int, options: Options
     ) async throws -> HTTPServer {
@@ -60,6 +60,12 @@ public final class HTTPServer: Sendable {
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: options.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                // Where the process is out of descriptors, accepting pauses instead of spinning.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: marks)

@@ -2,12 +2,13 @@ internal import Entities
 internal import NIOCore
 internal import Primitives
 
-/// A strict decoder of HTTP/1.0 and HTTP/1.1 requests (RFC 9112). Sans-IO: bytes in, events out; how the bytes were split
-/// on the way never changes the events but for where one body's pieces end.
+/// A strict decoder of HTTP/1.0 and HTTP/1.1 requests (RFC 9112). Sans-IO: bytes in, events out; how the bytes were
+/// split on the way never changes the events but for where one body's pieces end.
 ///
-/// It accepts exactly one reading of every message. What RFC 9112 lets a recipient repair (a bare LF, obs-fold, several equal
-/// lengths, `Transfer-Encoding` beside `Content-Length`, blanks before a colon or inside a chunk line, leading zeros of a
-/// length) is refused, since repairs are where two parsers in a chain disagree. After a refusal nothing more is decoded.
+/// It accepts exactly one reading of every message. What RFC 9112 lets a recipient repair (a bare LF, obs-fold,
+/// several equal lengths, `Transfer-Encoding` beside `Content-Length`, blanks before a colon or inside a chunk line,
+/// leading zeros of a length) is refused, since repairs are where two parsers in a chain disagree. After a refusal
+/// nothing more is decoded.
 ///
 /// The first offending byte decides which refusal is given, so a line that is both too long and wrong is judged by
 /// whichever comes first.
@@ -134,7 +135,8 @@ struct RequestDecoder {
         return try decodeChunkLine(&input)
     }
 
-    /// Trailers are checked like fields, counted against limits of their own, and dropped: they never change framing or meaning.
+    /// Trailers are checked like fields, counted against limits of their own, and dropped: they never change framing
+    /// or meaning.
     private mutating func decodeTrailers(_ input: inout ByteBuffer) throws(Problem) -> Event {
         while true {
             let isLast: Bool

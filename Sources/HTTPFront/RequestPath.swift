@@ -1,4 +1,5 @@
-/// Where a path leads, told by its bytes. Paths are not decoded before they are told apart: `/v1/%65ntities` leads nowhere.
+/// Where a path leads, told by its bytes. Paths are not decoded before they are told apart: `/v1/%65ntities` leads
+/// nowhere.
 enum RequestPath {
     /// The rest is `kind/id`, still encoded.
     case entity(ArraySlice<UInt8>)

@@ -11,8 +11,9 @@ enum Persistence: UInt8 {
     case close
 }
 
-/// The response head, written piece by piece in this order: ``writeStatus(_:date:)``, any fields, ``writeHeadEnd(length:persistence:)``.
-/// Every byte that comes from a client (a content type) was checked for control characters when it came in.
+/// The response head, written piece by piece in this order: ``writeStatus(_:date:)``, any fields,
+/// ``writeHeadEnd(length:persistence:)``. Every byte that comes from a client (a content type) was checked for
+/// control characters when it came in.
 extension ByteBuffer {
     /// The status line, and the fields that stand on every answer.
     mutating func writeStatus(_ status: Int, date: [UInt8]) {

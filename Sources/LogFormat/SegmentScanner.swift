@@ -141,6 +141,12 @@ public struct SegmentScanner: Sendable {
             var candidate = start
             while candidate + LogLayout.recordHeaderBytes <= buffer.count {
                 let lsn: UInt64 = buffer.field(candidate + 48)
+                if lsn == 0 {
+                    // No record has LSN 0, and most of a segment may still be zero: step over all of it at once.
+                    let zeros = ZeroRun.length(of: UnsafeRawBufferPointer(rebasing: buffer[(candidate + 48)...]))
+                    candidate += zeros / LogLayout.alignment * LogLayout.alignment
+                    continue
+                }
                 let steps = UInt64(candidate - start) / UInt64(LogLayout.recordHeaderBytes) + 1
                 let isPlausible = lsn > expectedLSN.rawValue && lsn - expectedLSN.rawValue <= steps
                 if isPlausible, endLSN.map({ lsn <= $0.rawValue }) ?? true {

@@ -40,13 +40,15 @@ final class NodeParts: Sendable {
     static func open(
         _ configuration: NodeConfiguration, group: MultiThreadedEventLoopGroup, logger: Logger
     ) throws -> NodeParts {
-        let directory: DataDirectory
         do {
-            directory = try DataDirectory(path: configuration.dataDirectory)
+            let directory = try DataDirectory(path: configuration.dataDirectory)
+            return try NodeParts(configuration, directory: directory, group: group, logger: logger)
+        } catch let error as NodeStartError {
+            throw error
         } catch {
+            // What the parts themselves throw here is a refusal: of the directory, the metadata or the log.
             throw NodeStartError("\(error)", isRefusal: true)
         }
-        return try NodeParts(configuration, directory: directory, group: group, logger: logger)
     }
 
     private init(
@@ -59,7 +61,7 @@ final class NodeParts: Sendable {
         self.logger = logger
         let isNew = directory.isNew
         if isNew { try directory.beginInitializing() }
-        let metadata = try Self.openMetadata(directory, create: isNew)
+        let metadata = try EmbeddedMetadata(path: directory.metadataPath, create: isNew)
         membership =
             try isNew
             ? Membership.founded(configuration, now: NodeTime(floor: .zero).now())
@@ -102,16 +104,6 @@ final class NodeParts: Sendable {
             readPool: readPool, logger: logger)
     }
 
-    private static func openMetadata(
-        _ directory: DataDirectory, create: Bool
-    ) throws(NodeStartError) -> EmbeddedMetadata {
-        do {
-            return try EmbeddedMetadata(path: directory.metadataPath, create: create)
-        } catch {
-            throw NodeStartError("the metadata store: \(error)", isRefusal: true)
-        }
-    }
-
     private static func makeLoops(
         _ group: MultiThreadedEventLoopGroup, _ table: ShardTable, _ time: NodeTime, _ log: NodeLog,
         _ pool: NIOThreadPool, _ space: SpaceGuard, _ resources: StoreResources, _ configuration: NodeConfiguration,
@@ -148,18 +140,12 @@ final class NodeParts: Sendable {
         let replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
         var options = LogOptions()
         options.unsafeSyncDisabledForBenchmark = configuration.unsafeNoSync
-        let log: NodeLog
-        let report: RecoveryReport
-        do {
-            (log, report) = try NodeLog.open(
-                directory: path, identity: membership.logIdentity, applied: opened.applied,
-                lanes: Array(group.makeIterator()).count, options: options,
-                replay: { try replayer.replay($0) },
-                onDurable: { lane, marks in router.route(lane, marks) })
-            try replayer.finish()
-        } catch let error as LogOpenError {
-            throw NodeStartError("\(error)", isRefusal: true)
-        }
+        let (log, report) = try NodeLog.open(
+            directory: path, identity: membership.logIdentity, applied: opened.applied,
+            lanes: Array(group.makeIterator()).count, options: options,
+            replay: { try replayer.replay($0) },
+            onDurable: { lane, marks in router.route(lane, marks) })
+        try replayer.finish()
         var seats = opened.seats
         for shard in report.quarantined {
             guard case .served(let host) = seats[Int(shard.shard.rawValue)] else { continue }

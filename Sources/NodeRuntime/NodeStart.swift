@@ -105,7 +105,8 @@ final class Replayer {
         guard let pending = pending[Int(record.shard.rawValue)] else { return }
         guard let effect = EntityEffect(decoding: record.payload) else {
             throw NodeStartError(
-                "record \(record.lsn) of the log (shard \(record.shard), position \(record.position)) is in no format that this version knows",
+                "record \(record.lsn) of the log (shard \(record.shard), position \(record.position)) is in no format "
+                    + "that this version knows",
                 isRefusal: true)
         }
         clockFloor = max(clockFloor, record.time)

@@ -1,6 +1,7 @@
 /// Every bound of the system, in one place. A queue, buffer, batch, count or retry that is not bounded here is a bug.
 ///
-/// Names end in the unit and the sense of the bound. The relations between bounds are checked in `Tests/PrimitivesTests`.
+/// Names end in the unit and the sense of the bound. The relations between bounds are checked in
+/// `Tests/PrimitivesTests`.
 public enum Limits {
     // MARK: Entities (API §1)
 

@@ -31,17 +31,17 @@ public struct Mutants: Sendable {
     public static let none = Mutants()
 
     #if KEYSTEAD_MUTANTS
-    private var active: UInt64 = 0
+        private var active: UInt64 = 0
 
-    public init(_ mutants: [Mutant] = []) {
-        for mutant in mutants { active |= 1 << UInt64(mutant.rawValue) }
-    }
+        public init(_ mutants: [Mutant] = []) {
+            for mutant in mutants { active |= 1 << UInt64(mutant.rawValue) }
+        }
 
-    public func has(_ mutant: Mutant) -> Bool { active & (1 << UInt64(mutant.rawValue)) != 0 }
+        public func has(_ mutant: Mutant) -> Bool { active & (1 << UInt64(mutant.rawValue)) != 0 }
     #else
-    public init() {}
+        public init() {}
 
-    @inlinable @inline(__always)
-    public func has(_ mutant: Mutant) -> Bool { false }
+        @inlinable @inline(__always)
+        public func has(_ mutant: Mutant) -> Bool { false }
     #endif
 }

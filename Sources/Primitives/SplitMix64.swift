@@ -1,6 +1,7 @@
 /// SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
 ///
-/// The only generator in the project: one 64-bit state, the same sequence everywhere for the same seed. Not for secrets.
+/// The only generator in the project: one 64-bit state, the same sequence everywhere for the same seed. Not for
+/// secrets.
 public struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

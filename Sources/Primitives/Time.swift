@@ -50,7 +50,8 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
     }
 }
 
-/// Wall time that cannot jump: the wall clock is read once, at start, and from then on only elapsed monotonic time counts.
+/// Wall time that cannot jump: the wall clock is read once, at start, and from then on only elapsed monotonic time
+/// counts.
 ///
 /// Expiry is decided by it, so that an operator or NTP stepping the wall clock neither expires entities early nor
 /// brings expired ones back. `floor` carries the latest time that the log has seen, so a restart under a clock that

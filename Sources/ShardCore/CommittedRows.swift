@@ -16,9 +16,12 @@ public enum RowLookup: Sendable {
     case failed(String)
 }
 
-/// Rows that one entity's queue waits for, to be read off the loop and given back by ``ShardMachine/fetched(_:record:idempotencyRow:now:rows:)``.
+/// Rows that one entity's queue waits for, to be read off the loop and given back by
+/// ``ShardMachine/fetched(_:record:idempotencyRow:now:rows:)``.
 public struct Fetch: Sendable {
     public let key: EntityKey
+    /// Told apart from an earlier fetch of the entity, which may still be under way though nothing waits for it any more.
+    let number: UInt64
     /// The entity's row.
     public let recordRow: [UInt8]?
     /// The row of the Idempotency-Key of the operation at the head.

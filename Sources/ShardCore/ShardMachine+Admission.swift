@@ -51,7 +51,9 @@ extension ShardMachine {
     /// Why nothing more is admitted, or `nil`. The age limit looks at the oldest operation that waits for the log.
     private func fullness(adding item: Item) -> Problem? {
         if queuedItems >= settings.queueItemsMax {
-            return Problem(.overloaded, "shard \(shard) has \(queuedItems) operations queued, the most it takes; try again shortly")
+            return Problem(
+                .overloaded, "shard \(shard) has \(queuedItems) operations queued, the most it takes; try again shortly"
+            )
         }
         if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 {
             return Problem(.overloaded, "shard \(shard) has \(queuedBytes) bytes queued; try again shortly")
@@ -59,19 +61,19 @@ extension ShardMachine {
         if let oldest = gated.first?.item.arrival {
             let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
             if age > settings.queueAgeMillisecondsMax {
-                return Problem(.overloaded, "the oldest write of shard \(shard) has waited \(age) ms; try again shortly")
+                return Problem(
+                    .overloaded, "the oldest write of shard \(shard) has waited \(age) ms; try again shortly")
             }
         }
         return nil
     }
 
-    /// Rows that a fetch was for. `nil` bytes mean that the row is absent; a row that was not asked for is ignored.
+    /// Rows that a fetch was for. `nil` bytes mean that the row is absent; a row that was not asked for is ignored, and so
+    /// is a fetch that a refused group has made void.
     public mutating func fetched(
         _ fetch: Fetch, record: [UInt8]?, idempotencyRow: [UInt8]?, now: Timestamp, rows: some CommittedRows
     ) {
-        guard let item = lanes[fetch.key]?.parked.popFirst() else {
-            preconditionFailure("a fetch of shard \(shard) came back for an entity that waits for none")
-        }
+        guard let item = popParked(for: fetch) else { return }
         let resolved = FetchedRows(
             record: fetch.recordRow == nil ? nil : .some(record),
             idempotencyRow: fetch.idempotencyRow == nil ? nil : .some(idempotencyRow))
@@ -85,11 +87,29 @@ extension ShardMachine {
 
     /// The rows could not be read: the operation at the head is refused, and the next one tries for itself.
     public mutating func fetchFailed(_ fetch: Fetch, reason: String, now: Timestamp, rows: some CommittedRows) {
+        guard let item = popParked(for: fetch) else { return }
+        refuseUnreadable(item, reason: reason)
+        runParked(fetch.key, now: now, rows: rows)
+    }
+
+    /// The operation that `fetch` is for; `nil` where none waits for it any more.
+    private mutating func popParked(for fetch: Fetch) -> Item? {
+        guard lanes[fetch.key]?.fetch == fetch.number else { return nil }
+        lanes[fetch.key]?.fetch = nil
         guard let item = lanes[fetch.key]?.parked.popFirst() else {
             preconditionFailure("a fetch of shard \(shard) came back for an entity that waits for none")
         }
-        refuseUnreadable(item, reason: reason)
-        runParked(fetch.key, now: now, rows: rows)
+        return item
+    }
+
+    /// Evaluates `items` before all that their entities have parked: they were admitted earlier. What was being fetched
+    /// for those entities may be out of date by the time it comes, and is void.
+    mutating func rerun(_ items: [Item], now: Timestamp, rows: some CommittedRows) {
+        for item in items.reversed() {
+            lanes[item.key, default: Lane()].parked.prepend(item)
+            lanes[item.key]?.fetch = nil
+        }
+        for item in items where lanes[item.key]?.fetch == nil { runParked(item.key, now: now, rows: rows) }
     }
 
     private mutating func runParked(_ key: EntityKey, now: Timestamp, rows: some CommittedRows) {

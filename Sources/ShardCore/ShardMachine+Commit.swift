@@ -35,8 +35,8 @@ extension ShardMachine {
         return EntityEffect(key: effect.key, record: effect.record, idempotencyKey: nil, idempotencyRow: nil).encoded
     }
 
-    /// The log did not take the group that began at `first`: none of it happened. Its writes are refused with `problem`,
-    /// their positions are given back, and whatever was evaluated on top of them is evaluated anew.
+    /// The log did not take the group that began at `first`: none of it happened. Its writes are refused with
+    /// `problem`, their positions are given back, and whatever was evaluated on top of them is evaluated anew.
     public mutating func groupRefused(
         from first: Position, problem: Problem, now: Timestamp, rows: some CommittedRows
     ) {
@@ -60,7 +60,7 @@ extension ShardMachine {
             effects.removeLast()
             forget(last.key, from: first)
         }
-        for item in again { enqueue(item, now: now, rows: rows) }
+        rerun(again, now: now, rows: rows)
     }
 
     /// Takes an effect that did not happen out of its entity's overlay.

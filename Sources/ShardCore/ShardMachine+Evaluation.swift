@@ -27,12 +27,10 @@ extension ShardMachine {
         case (.notCached, _), (_, .notCached):
             let needsRecord = if case .notCached = record { true } else { false }
             let needsRow = if case .notCached = row { true } else { false }
-            fetches.append(
-                Fetch(
-                    key: operation.key,
-                    recordRow: needsRecord ? StoreRows.entity(operation.key) : nil,
-                    idempotencyRow: needsRow
-                        ? operation.idempotencyKey.map { StoreRows.idempotency(operation.key, $0) } : nil))
+            ask(
+                for: operation.key, recordRow: needsRecord ? StoreRows.entity(operation.key) : nil,
+                idempotencyRow: needsRow
+                    ? operation.idempotencyKey.map { StoreRows.idempotency(operation.key, $0) } : nil)
             return false
         case (.known(let row), .known(let current)):
             decide(operation, item, row: row, current: current, now: now)
@@ -111,8 +109,7 @@ extension ShardMachine {
         case .failed(let reason):
             refuseUnreadable(item, reason: reason)
         case .notCached:
-            fetches.append(
-                Fetch(key: request.key, recordRow: StoreRows.entity(request.key), idempotencyRow: nil))
+            ask(for: request.key, recordRow: StoreRows.entity(request.key), idempotencyRow: nil)
             return false
         case .known(let current):
             let place = place(settledPosition(of: request.key))
@@ -124,6 +121,13 @@ extension ShardMachine {
             }
         }
         return true
+    }
+
+    private mutating func ask(for key: EntityKey, recordRow: [UInt8]?, idempotencyRow: [UInt8]?) {
+        lastFetch += 1
+        lanes[key, default: Lane()].fetch = lastFetch
+        fetches.append(
+            Fetch(key: key, number: lastFetch, recordRow: recordRow, idempotencyRow: idempotencyRow))
     }
 
     /// Answers without an effect. What was seen through the overlay rests on positions that are not applied yet, and

@@ -7,17 +7,20 @@ public typealias Ticket = UInt64
 
 /// One shard's single-writer queue: the order of its updates, decided here and nowhere else.
 ///
-/// Pure: no clock, file, socket or thread. One owner drives it on one thread (the shard's event loop, or the simulator),
-/// passing time in and carrying effects out, in this cycle:
+/// Pure: no clock, file, socket or thread. One owner drives it on one thread (the shard's event loop, or the
+/// simulator), passing time in and carrying effects out, in this cycle:
 ///
 /// 1. ``write(_:ticket:now:arrival:rows:)`` and ``read(_:ticket:now:arrival:rows:)`` evaluate an operation at once,
 ///    against committed rows overlaid with the queue's own pending effects, so that many updates of one entity in one
 ///    group each see the one before.
-/// 2. ``takeGroup()`` hands effects to the log, in position order; ``groupRefused(from:problem:now:rows:)`` takes one back.
-/// 3. ``logDurable(upTo:)`` is the log's word that positions are on stable storage: the commit rule of an unreplicated shard.
-/// 4. ``takeCommit()`` hands committed effects to the store as one batch; ``applied(upTo:)`` says that they are readable.
-/// 5. ``nextAnswer()`` releases what may now be said. An answer that rests on a position, whether a success or a refusal
-///    seen through the overlay, waits until that position is applied.
+/// 2. ``takeGroup()`` hands effects to the log, in position order; ``groupRefused(from:problem:now:rows:)`` takes one
+///    back.
+/// 3. ``logDurable(upTo:)`` is the log's word that positions are on stable storage: the commit rule of an unreplicated
+///    shard.
+/// 4. ``takeCommit()`` hands committed effects to the store as one batch; ``applied(upTo:)`` says that they are
+///    readable.
+/// 5. ``nextAnswer()`` releases what may now be said. An answer that rests on a position, whether a success or a
+///    refusal seen through the overlay, waits until that position is applied.
 /// 6. ``nextFetch()`` asks for rows that only the disk knows; only that entity's queue waits for them.
 ///
 /// Invariant: `applied <= durable <= submitted <= appended`.
@@ -43,6 +46,7 @@ public struct ShardMachine {
     /// Answers that may go out.
     var ready = Deque<(Ticket, Answer)>()
     var fetches = Deque<Fetch>()
+    var lastFetch: UInt64 = 0
     /// Entities with something in flight. Never iterated: only looked up.
     var lanes: [EntityKey: Lane] = [:]
 
@@ -147,6 +151,8 @@ struct Lane {
     var pendingRows: [(key: [UInt8], row: IdempotencyRow)] = []
     /// Operations behind a fetch, in order; the first is the one that the fetch is for.
     var parked = Deque<Item>()
+    /// The number of that fetch.
+    var fetch: UInt64?
 
     var isIdle: Bool { pendingEffects == 0 && parked.isEmpty }
 }

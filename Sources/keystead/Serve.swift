@@ -28,6 +28,8 @@ struct Serve: AsyncParsableCommand {
             try await Node.run(configuration)
         } catch let error as NodeStartError {
             error.isRefusal ? Exit.refused("keystead: \(error)") : Exit.failed("keystead: \(error)")
+        } catch {
+            Exit.failed("keystead: \(error)")
         }
     }
 

@@ -7,7 +7,8 @@ import Primitives
 /// `keystead wal`: the write-ahead log of a node that is not running.
 struct WAL: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "wal", abstract: "Read a stopped node's write-ahead log.", subcommands: [Inspect.self, Verify.self])
+        commandName: "wal", abstract: "Read a stopped node's write-ahead log.",
+        subcommands: [Inspect.self, Verify.self])
 
     enum Output: String, ExpressibleByArgument {
         case table
@@ -32,7 +33,8 @@ struct WAL: ParsableCommand {
 
     /// Lists every record.
     struct Inspect: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Print every record, and a summary by segment and shard.")
+        static let configuration = CommandConfiguration(
+            abstract: "Print every record, and a summary by segment and shard.")
         @OptionGroup var options: Options
 
         func run() {
@@ -50,7 +52,11 @@ struct WAL: ParsableCommand {
                         """)
                 } else {
                     print(
-                        "\(record.file)\t\(record.offset)\t\(header.type)\t\(header.shard)\t\(header.epoch)\t\(header.position)\t\(header.lsn)\t\(header.durableLSN)\t\(header.payloadBytes)\t\(header.storedBytes)"
+                        [
+                            record.file, "\(record.offset)", "\(header.type)", "\(header.shard)", "\(header.epoch)",
+                            "\(header.position)", "\(header.lsn)", "\(header.durableLSN)", "\(header.payloadBytes)",
+                            "\(header.storedBytes)",
+                        ].joined(separator: "\t")
                     )
                 }
             }

@@ -22,18 +22,17 @@ struct WALReport {
         print("durable-lsn\t\(report.durableLSN)")
         for segment in report.segments {
             let end = segment.isClosedCleanly ? "closed cleanly" : segment.isSealed ? "sealed" : "open"
-            print(
-                "segment\t\(segment.file)\t\(segment.records) records\tlast-lsn \(segment.lastLSN?.description ?? "-")\t\(segment.storedBytes) bytes\t\(end)"
-            )
+            let last = segment.lastLSN.map { "last-lsn \($0)" } ?? "empty"
+            print("segment\t\(segment.file)\t\(segment.records) records\t\(last)\t\(segment.storedBytes) bytes\t\(end)")
             if let problem = segment.headerProblem { print("  header\t\(problem)") }
             for damage in segment.damage { print("  damage\t\(text(damage))") }
             if let torn = segment.tornTail, !torn.isBlank { print("  torn tail\t\(text(torn))") }
         }
         for number in report.missingSegments { print("segment\t\(number) is MISSING") }
         for shard in report.shards {
-            print(
-                "shard\t\(shard.shard)\t\(shard.records) records\tpositions \(shard.first.position) to \(shard.last.position)\(shard.isQuarantined ? "\tQUARANTINED" : "")"
-            )
+            let positions = "positions \(shard.first.position) to \(shard.last.position)"
+            let mark = shard.isQuarantined ? "\tQUARANTINED" : ""
+            print("shard\t\(shard.shard)\t\(shard.records) records\t\(positions)\(mark)")
             if shard.damagedRecords > 0 { print("  damaged records\t\(shard.damagedRecords)") }
             for hole in shard.holes {
                 print("  hole\tpositions \(hole.positions.lowerBound) to \(hole.positions.upperBound) in \(hole.file)")

@@ -179,7 +179,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("http://h:1", "h", 1), ("http://[::1]:7070/", "::1", 7070), ("http://[::1]", "::1", nil), ("http://h", "h", nil),
+        ("http://h:1", "h", 1), ("http://[::1]:7070/", "::1", 7070), ("http://[::1]", "::1", nil),
+        ("http://h", "h", nil),
     ])
     func endpointsHaveParts(url: String, host: String, port: Int?) {
         let parts = EndpointParts(url)

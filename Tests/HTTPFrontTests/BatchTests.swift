@@ -103,6 +103,8 @@ import Testing
         (#"{"op":"put","key":"user/a","text":"x","ttl":"1"}"#, .badRequest, "ttl must be"),
         (#"{"op":"put","key":"user/a","text":"x","content-type":"a\nb"}"#, .badRequest, "Content-Type"),
         (#"{"op":"put","key":"user/a","text":"x","idempotency-key":"a b"}"#, .badRequest, "Idempotency-Key"),
+        (#"{"op":"put","key":"user/a","text":"x","if-match":""}"#, .badRequest, ""),
+        (#"{"op":"get","key":"user/a","if-none-match":"7"}"#, .badRequest, ""),
         (#"{"op":"put","key":"User/a","text":"x"}"#, .badKey, ""),
         (#"{"op":"put","key":"user","text":"x"}"#, .badKey, ""),
         (#"{"op":"put","key":"user/..","text":"x"}"#, .badKey, ""),
@@ -135,6 +137,24 @@ import Testing
                     """)))
         #expect(answers[0].contains(#""position":"3:100""#))
         #expect(!answers[1].contains("position"))
+    }
+
+    @Test func preconditionsAndReplays() throws {
+        let front = try FrontChannel()
+        front.backend.store("user/a", "x")
+        let answers = lines(
+            try front.ask(
+                Self.batch(
+                    #"""
+                    {"op":"put","key":"user/a","text":"y","if-none-match":"*"}
+                    {"op":"get","key":"user/a","if-none-match":"*"}
+                    {"op":"delete","key":"user/a","if-match":"\"101\"","idempotency-key":"k"}
+                    """#)))
+        #expect(answers[0].hasPrefix(#"{"status":412,"etag":"\"101\"","position":"3:101","error":{"#))
+        #expect(answers[1] == #"{"status":304,"etag":"\"101\"","position":"3:101"}"#)
+        #expect(answers[2] == #"{"status":204,"etag":"\"102\"","position":"3:102"}"#)
+        #expect(front.backend.writes.last?.preconditions.ifMatch == .versions([101]))
+        #expect(front.backend.writes.last?.idempotencyKey == Array("k".utf8))
     }
 
     @Test func blankLinesAndTheLastLine() throws {

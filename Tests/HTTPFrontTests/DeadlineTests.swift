@@ -137,6 +137,19 @@ import Testing
         #expect(front.loop.counters.timedOut(.stalledResponse) == 1)
     }
 
+    /// The last answer of a connection has as much time as any other.
+    @Test func slowLastAnswers() throws {
+        let gate = FlushGate()
+        let front = try FrontChannel(before: [gate])
+        gate.isShut = true
+        try front.send(EntityRouteTests.request("GET /v1/entities/user/a", "Connection: close"))
+        front.advance(seconds: 20)
+        #expect(front.isOpen)
+        gate.open()
+        #expect(try front.takeResponses().map(\.status) == [404])
+        #expect(!front.isOpen)
+    }
+
     /// A client that reads slowly but reads is not stalled.
     @Test func slowReaders() throws {
         let gate = FlushGate()

@@ -101,6 +101,25 @@ import Testing
         #expect(shown["ETag"] == "\"104\"")
     }
 
+    @Test func preconditionsReachTheBackend() throws {
+        let front = try FrontChannel()
+        front.backend.store("user/a", "x")
+        let createOnly = Self.request("PUT /v1/entities/user/a", "If-None-Match: *", body: "y")
+        let refused = try front.ask(createOnly)
+        #expect(refused.status == 412)
+        #expect(refused["ETag"] == "\"101\"")
+        #expect(refused["Keystead-Position"] == "3:101")
+        let conditional = Self.request(
+            "DELETE /v1/entities/user/a", "If-Match: \"7\", \"abc\"", "If-Match: ,\"101\"")
+        #expect(try front.ask(conditional).status == 204)
+        #expect(front.backend.writes.last?.preconditions.ifMatch == .versions([7, 101]))
+        front.backend.store("user/a", "x")
+        let unchanged = try front.ask(Self.request("GET /v1/entities/user/a", "If-None-Match: *"))
+        #expect(unchanged.status == 304)
+        #expect(unchanged["ETag"] == "\"103\"")
+        #expect(unchanged["Content-Length"] == nil)
+    }
+
     @Test func replaysSaySo() throws {
         let front = try FrontChannel()
         let put = Self.request("PUT /v1/entities/user/a", "Idempotency-Key: k", body: "x")
@@ -196,6 +215,8 @@ import Testing
             request("DELETE /v1/entities/user/a", "Idempotency-Key: k", "Idempotency-Key: k"), .badRequest,
             position: true),
         Refused(request("GET /v1/outcomes/user/a"), .badRequest, position: true),
+        Refused(request("PUT /v1/entities/user/a", "If-Match:", body: "x"), .badRequest, position: true),
+        Refused(request("GET /v1/entities/user/a", "If-None-Match: 7"), .badRequest, position: true),
         Refused(request("PATCH /v1/entities/user/a", body: "{}"), .unsupportedMediaType, position: true),
         Refused(
             request("PATCH /v1/entities/user/a", "Content-Type: application/json", body: "{}"), .unsupportedMediaType,
@@ -217,8 +238,8 @@ import Testing
         Refused(request("GET /" + String(repeating: long, count: 33)), .uriTooLong, closes: true),
     ]
 
-    /// Every refusal is a whole problem document, tells nothing to the backend, and leaves the connection fit for the next
-    /// request unless it says that it closes.
+    /// Every refusal is a whole problem document, tells nothing to the backend, and leaves the connection fit for the
+    /// next request unless it says that it closes.
     @Test(arguments: refused)
     func refuses(_ test: Refused) throws {
         let front = try FrontChannel()

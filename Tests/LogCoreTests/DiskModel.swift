@@ -16,6 +16,12 @@ struct DiskModel {
         var pending: [Piece] = []
 
         mutating func sync() {
+            for piece in pending { DiskModel.lay(piece.bytes, at: piece.offset, in: &durable) }
+            pending = []
+        }
+
+        /// The medium is what the cache says.
+        mutating func settle() {
             durable = live
             pending = []
         }
@@ -54,7 +60,7 @@ struct DiskModel {
     mutating func tamper(_ name: LogFileName, _ change: (inout [UInt8]) -> Void) {
         guard let id = live[name] else { preconditionFailure("\(name) is there") }
         change(&files[id, default: File()].live)
-        files[id]?.sync()
+        files[id]?.settle()
     }
 
     mutating func remove(_ name: LogFileName) {
@@ -66,7 +72,11 @@ struct DiskModel {
 
     mutating func perform(_ step: LogStep) -> StepResult {
         stepCount += 1
-        if let failure = failures[stepCount] { return failure }
+        if let failure = failures[stepCount] {
+            // A failed sync leaves the pages clean in the cache, and the disk without them.
+            if case .sync(let name) = step, let id = live[name] { files[id]?.pending = [] }
+            return failure
+        }
         switch step {
         case .create(let name):
             changes.append(.link(name, nextFile))
@@ -119,14 +129,21 @@ struct DiskModel {
         image.replaceSubrange(offset..<end, with: bytes)
     }
 
-    func read(_ name: LogFileName, offset: Int, count: Int) -> ReadResult {
+    /// `fresh` drops the clean pages of the cache: what is left is the medium and what is still to be written to it.
+    func read(_ name: LogFileName, offset: Int, count: Int, fresh: Bool) -> ReadResult {
         if let errno = unreadable[name] { return .failed(errno) }
-        guard live[name] != nil else { return .failed(2) }
-        let all = bytes(name)
+        guard let id = live[name], let file = files[id] else { return .failed(2) }
+        var all = fresh ? file.durable : file.live
+        if fresh { for piece in file.pending { Self.lay(piece.bytes, at: piece.offset, in: &all) } }
         return .bytes(Array(all[min(offset, all.count)..<min(offset + count, all.count)]))
     }
 
     // MARK: Crash
+
+    mutating func forgetSchedule() {
+        stepCount = 0
+        failures = [:]
+    }
 
     /// How many unsynced things there are to keep or lose.
     var unsyncedCount: Int { changes.count + files.keys.sorted().reduce(0) { $0 + (files[$1]?.pending.count ?? 0) } }
@@ -135,8 +152,7 @@ struct DiskModel {
     /// names.
     func crashed(keeping keeps: (Int) -> Bool) -> DiskModel {
         var disk = self
-        disk.stepCount = 0
-        disk.failures = [:]
+        disk.forgetSchedule()
         var index = 0
         var names = durable
         for change in changes {

@@ -52,6 +52,8 @@ struct Rig {
     var mutants = Mutants.none
     var report = RecoveryReport()
     var replayed: [LogRecord] = []
+    /// Replay was not contiguous.
+    var replayFault: String?
     /// The crash comes before the step with this number of the disk.
     var crashBefore = Int.max
 
@@ -84,8 +86,8 @@ struct Rig {
             saltSeed: saltSeed, time: Timestamp(milliseconds: 5), mutants: mutants)
         while true {
             switch recovery.next() {
-            case .read(let name, let offset, let count, _):
-                recovery.read(disk.read(name, offset: offset, count: count))
+            case .read(let name, let offset, let count, let fresh):
+                recovery.read(disk.read(name, offset: offset, count: count, fresh: fresh))
             case .perform(let step):
                 if isCrashed { return nil }
                 recovery.completed(disk.perform(step))
@@ -105,7 +107,10 @@ struct Rig {
 
     private mutating func apply(_ records: [LogRecord]) {
         for record in records {
-            precondition(stores[record.shard]?.lastPosition.next == record.position, "replay is contiguous")
+            if stores[record.shard]?.lastPosition.next != record.position {
+                replayFault = "replay hands \(record.position) to shard \(record.shard)"
+                return
+            }
             stores[record.shard]?.payloads.append(record.payload)
             stores[record.shard]?.epoch = record.epoch
         }
@@ -200,8 +205,12 @@ struct Rig {
         return rig
     }
 
-    /// kill -9: the process is gone, the page cache stays.
-    func killed() -> Rig { crashed(disk.crashed { _ in true }) }
+    /// kill -9: the process is gone, the page cache stays, unsynced writes with it.
+    func killed() -> Rig {
+        var disk = disk
+        disk.forgetSchedule()
+        return crashed(disk)
+    }
 
     /// Power cut: everything unsynced is gone.
     func powerCut() -> Rig { crashed(disk.crashed { _ in false }) }
@@ -209,6 +218,7 @@ struct Rig {
     /// What the stores hold after recovery is wrong if an acknowledged record is missing or anything is there that was
     /// never offered.
     func violation() -> String? {
+        if let replayFault { return replayFault }
         for shard in stores.keys.sorted() {
             guard let store = stores[shard] else { continue }
             if report.quarantined.contains(where: { $0.shard == shard }) { return "shard \(shard) is quarantined" }

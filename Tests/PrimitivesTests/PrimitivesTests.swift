@@ -30,6 +30,17 @@ import Testing
     }
 }
 
+@Suite struct ZeroRunTests {
+    @Test func everyLengthAndOffset() {
+        for zeros in 0..<40 {
+            for tail in 0..<20 {
+                let bytes = [UInt8](repeating: 0, count: zeros) + [UInt8](repeating: 7, count: tail)
+                #expect(bytes.withUnsafeBytes { ZeroRun.length(of: $0) } == zeros)
+            }
+        }
+    }
+}
+
 @Suite struct Base64Tests {
     /// RFC 4648 §10.
     @Test(arguments: [

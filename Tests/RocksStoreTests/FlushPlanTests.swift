@@ -79,9 +79,10 @@ import Testing
         var random = SplitMix64(seed: 3)
         for _ in 0..<2000 {
             let candidates = (0..<UInt32(random.below(20))).map { shard in
-                candidate(
-                    shard, mebibytes: random.below(80), pinned: random.chance(1, in: 4) ? nil : UInt64(random.below(100)),
-                    dirtyMinutes: UInt64(random.below(40)), flushing: random.chance(1, in: 10))
+                let pinned = random.chance(1, in: 4) ? nil : UInt64(random.below(100))
+                return candidate(
+                    shard, mebibytes: random.below(80), pinned: pinned, dirtyMinutes: UInt64(random.below(40)),
+                    flushing: random.chance(1, in: 10))
             }
             let recycleBelow = random.chance(1, in: 2) ? UInt64(random.below(100)) : nil
             let chosen = plan(candidates, recycleBelow: recycleBelow)

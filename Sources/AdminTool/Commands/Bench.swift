@@ -6,10 +6,10 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Put a measured, verified load on a node, and report throughput and latency.",
         discussion: """
-            First the records are written as entities of the kind 'bench', then the workload runs: a, b, c, d and f are \
-            YCSB's, hot updates one entity, put and get do only that. Without --rate each connection asks again when it \
-            is answered; with it operations are sent on schedule, and latency counts from when each was due, so that a \
-            stalled server cannot hide its stall. A run in which an answer was wrong ends with 1.
+            First the records are written as entities of the kind 'bench', then the workload runs: a, b, c, d and f \
+            are YCSB's, hot updates one entity, put and get do only that. Without --rate each connection asks again \
+            when it is answered; with it operations are sent on schedule, and latency counts from when each was due, \
+            so that a stalled server cannot hide its stall. A run in which an answer was wrong ends with 1.
             """)
 
     @Option(name: .long, help: "What is asked of the server.")
@@ -24,7 +24,8 @@ struct Bench: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("End after so many operations.", valueName: "n"))
     var operations: Int?
 
-    @Option(name: .long, help: ArgumentHelp("End after so many seconds; 10 unless --operations is given.", valueName: "s"))
+    @Option(
+        name: .long, help: ArgumentHelp("End after so many seconds; 10 unless --operations is given.", valueName: "s"))
     var duration: Double?
 
     @Option(name: .long, help: ArgumentHelp("Connections, each with one request at a time.", valueName: "n"))

@@ -7,8 +7,8 @@ struct Export: AsyncParsableCommand {
         discussion: """
             One line an entity, the state's own bytes, in the order of the ring (sort to compare two exports). An \
             entity whose state is no JSON object on one line cannot stand in NDJSON: it is named, counted and left \
-            out, and the exit is 1. Content types and expiry times are not exported. With --to, FILE appears whole, when everything \
-            has been written, or not at all.
+            out, and the exit is 1. Content types and expiry times are not exported. With --to, FILE appears whole, \
+            when everything has been written, or not at all.
             """)
 
     @Argument(help: "The kind.")

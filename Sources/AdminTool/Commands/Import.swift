@@ -8,8 +8,8 @@ struct Import: AsyncParsableCommand {
         discussion: """
             The entity is KIND/ID, ID being the text of the member that --id-field names (a string, or a number as it \
             is written); its state is the line's own bytes, stored as application/json, so that export gives the same \
-            lines back. Of several lines with one id the last wins. Blank lines are skipped. A line that is refused is named \
-            and counted, the rest go in, and the exit is 1.
+            lines back. Of several lines with one id the last wins. Blank lines are skipped. A line that is refused \
+            is named and counted, the rest go in, and the exit is 1.
 
             How far it has come stands in FILE.keystead-import until the end, for --resume. Lines may be sent twice by \
             that, but carry idempotency keys, so they take effect once as long as the server remembers them (24 h).

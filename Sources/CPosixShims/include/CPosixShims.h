@@ -73,6 +73,15 @@ static inline uint32_t ks_crc32c(uint32_t crc, const void *bytes, size_t length)
                                     : ks_crc32c_portable(crc, (const uint8_t *)bytes, length);
 }
 
+/// How many bytes at the start of `bytes` are zero.
+static inline size_t ks_zero_prefix(const void *bytes, size_t length) {
+    const uint8_t *start = (const uint8_t *)bytes, *end = start + length, *at = start;
+    uint64_t word = 0;
+    while (end - at >= 8 && (memcpy(&word, at, 8), word == 0)) at += 8;
+    while (at < end && *at == 0) at++;
+    return (size_t)(at - start);
+}
+
 /// Nanoseconds of `clock`. CLOCK_BOOTTIME keeps counting through a suspend; CLOCK_REALTIME can step.
 static inline uint64_t ks_clock_ns(clockid_t clock) {
     struct timespec now;

@@ -17,14 +17,17 @@ struct AdminRoutes: Sendable {
         let segments = request.path.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
         switch segments.first {
         case "livez" where segments.count == 1:
-            return reading(request) { AdminResponse(status: 200, contentType: "text/plain; charset=utf-8", body: Array("ok\n".utf8)) }
+            return reading(request) {
+                AdminResponse(status: 200, contentType: "text/plain; charset=utf-8", body: Array("ok\n".utf8))
+            }
         case "readyz" where segments.count == 1:
             return reading(request, readiness)
         case "metrics" where segments.count == 1:
             guard let view = view() else { return AdminResponse(starting) }
             let text = await metrics(view)
             return reading(request) {
-                AdminResponse(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8))
+                AdminResponse(
+                    status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8))
             }
         case "v1" where segments.count >= 2:
             return reading(request) { resource(Array(segments.dropFirst()), request.path) }
@@ -58,7 +61,9 @@ struct AdminRoutes: Sendable {
         case "shards" where segments.count == 2:
             guard let number = UInt32(segments[1]), Int(number) < view.table.ring.shardCount else {
                 return AdminResponse(
-                    Problem(.notFound, "there is no shard \(segments[1]); they go from 0 to \(view.table.ring.shardCount - 1)"))
+                    Problem(
+                        .notFound,
+                        "there is no shard \(segments[1]); they go from 0 to \(view.table.ring.shardCount - 1)"))
             }
             return json(view.shard(ShardID(number)))
         case "where" where segments.count >= 2:
@@ -86,6 +91,8 @@ struct AdminRoutes: Sendable {
     private func unknown(_ path: String) -> Problem {
         Problem(
             .notFound,
-            "the admin listener has no \(path); it has /livez, /readyz, /metrics, /v1/cluster, /v1/shards/N, /v1/where/KIND/ID and /v1/operations/ID")
+            "the admin listener has no \(path); it has /livez, /readyz, /metrics, /v1/cluster, /v1/shards/N, "
+                + "/v1/where/KIND/ID and /v1/operations/ID"
+        )
     }
 }

@@ -22,7 +22,8 @@ struct NodeView: Sendable {
     /// `GET /v1/cluster`.
     func cluster() -> JSONValue {
         let node = JSONValue.object([
-            ("id", .text(membership.node.id.text)), ("state", .text(membership.node.state.rawValue)), ("zone", .text(membership.node.zone)),
+            ("id", .text(membership.node.id.text)), ("state", .text(membership.node.state.rawValue)),
+            ("zone", .text(membership.node.zone)),
             ("weight", .decimal(configuration.weight)), ("shards", .integer(table.ring.shardCount)),
             ("listen", .text(listen.description)), ("admin", .text(admin.description)),
         ])
@@ -41,7 +42,8 @@ struct NodeView: Sendable {
             case .unavailable(let epoch, _): (epoch, Position.zero, "unavailable")
             }
         return [
-            ("shard", .integer(shard.rawValue)), ("primary", .text(membership.node.id.text)), ("epoch", .integer(epoch.rawValue)),
+            ("shard", .integer(shard.rawValue)), ("primary", .text(membership.node.id.text)),
+            ("epoch", .integer(epoch.rawValue)),
             ("position", .integer(position.rawValue)), ("state", .text(state)),
         ]
     }
@@ -79,7 +81,8 @@ struct NodeView: Sendable {
             case .unavailable(let epoch, _): epoch
             }
         return .object([
-            ("shard", .integer(shard.rawValue)), ("node", .text(membership.node.id.text)), ("epoch", .integer(epoch.rawValue)),
+            ("shard", .integer(shard.rawValue)), ("node", .text(membership.node.id.text)),
+            ("epoch", .integer(epoch.rawValue)),
         ])
     }
 

@@ -12,7 +12,8 @@ public struct ConfigurationError: Error, CustomStringConvertible {
 public enum ConfigurationLoader {
     /// - Parameters:
     ///   - flags: values by setting name, as the command line gave them.
-    ///   - environment: the process environment; only `KEYSTEAD_…` is looked at, and an unknown one of those is an error.
+    ///   - environment: the process environment; only `KEYSTEAD_…` is looked at, and what is nearly a setting's
+    ///     name is an error.
     ///   - yaml: the configuration file's text and path, where there is one.
     public static func load(
         flags: [String: String], environment: [String: String], yaml: (text: String, path: String)?
@@ -25,8 +26,8 @@ public enum ConfigurationLoader {
         }
         for (variable, text) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix("KEYSTEAD_") {
             guard let setting = Setting.all.first(where: { $0.environmentName == variable }) else {
-                if reservedVariables.contains(variable) { continue }
                 let nearest = Spelling.nearest(to: variable, among: Setting.all.map(\.environmentName))
+                guard Spelling.distance(variable, nearest) <= likelyTypo else { continue }
                 throw ConfigurationError(
                     "the environment sets \(variable), which is no setting; did you mean \(nearest)?")
             }
@@ -38,10 +39,9 @@ public enum ConfigurationLoader {
         return configuration
     }
 
-    /// Variables that belong to `keysteadctl` and the tests, in an environment that both may share.
-    private static let reservedVariables: Set<String> = [
-        "KEYSTEAD_CONFIG", "KEYSTEAD_ENDPOINT", "KEYSTEAD_ADMIN", "KEYSTEAD_BIN",
-    ]
+    /// Other programs may have variables with the same prefix, `keysteadctl` among them; one this close to a setting's
+    /// name is taken for a mistyped one.
+    private static let likelyTypo = 2
 
     private static func set(
         _ name: String, to text: String, from source: String, in configuration: inout NodeConfiguration
@@ -100,12 +100,13 @@ public enum ConfigurationLoader {
 /// Names the known word nearest to a mistyped one.
 public enum Spelling {
     public static func nearest(to word: String, among known: [String]) -> String {
-        let target = Array(word.utf8)
-        return known.min { distance(Array($0.utf8), target) < distance(Array($1.utf8), target) } ?? ""
+        known.min { distance($0, word) < distance($1, word) } ?? ""
     }
 
-    /// Levenshtein's edit distance.
-    static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+    /// Levenshtein's edit distance, in bytes.
+    static func distance(_ leftText: String, _ rightText: String) -> Int {
+        let left = Array(leftText.utf8)
+        let right = Array(rightText.utf8)
         var row = Array(0...right.count)
         for (i, a) in left.enumerated() {
             var diagonal = row[0]

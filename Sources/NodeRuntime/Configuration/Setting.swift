@@ -127,7 +127,8 @@ extension Setting {
 
 extension Setting {
     private static func address(
-        _ name: String, _ help: String, _ defaultText: String, _ path: any (WritableKeyPath<NodeConfiguration, HostPort> & Sendable)
+        _ name: String, _ help: String, _ defaultText: String,
+        _ path: any (WritableKeyPath<NodeConfiguration, HostPort> & Sendable)
     ) -> Setting {
         Setting(name: name, help: help, defaultText: defaultText) { text, configuration throws(SettingError) in
             guard let address = HostPort(text) else { throw SettingError(expected: "HOST:PORT") }

@@ -59,7 +59,9 @@ final class DataDirectory: Sendable {
             let strays = entries(path).filter { $0 != "LOCK" && $0 != "lost+found" }
             guard strays.isEmpty || strays.contains("INITIALIZING") else {
                 throw DataDirectoryError(
-                    description: "\(path) is not empty and no data directory of Keystead (it holds \(strays[0])); choose another")
+                    description:
+                        "\(path) is not empty and no data directory of Keystead: it holds \(strays[0]); choose another"
+                )
             }
             return true
         }
@@ -69,14 +71,18 @@ final class DataDirectory: Sendable {
         }
         guard number <= formatVersion else {
             throw DataDirectoryError(
-                description: "\(path) has data format \(number), newer than this version's \(formatVersion); run the version that wrote it")
+                description:
+                    "\(path) has data format \(number), newer than this version's \(formatVersion); "
+                        + "run the version that wrote it"
+            )
         }
         return false
     }
 
     // MARK: First start
 
-    /// Begins to fill a new directory. What an interrupted first start left is removed: nothing was acknowledged from it.
+    /// Begins to fill a new directory. What an interrupted first start left is removed: nothing was acknowledged from
+    /// it.
     func beginInitializing() throws(DataDirectoryError) {
         try write("INITIALIZING", "")
         for name in Self.entries(path) where name != "LOCK" && name != "INITIALIZING" && name != "lost+found" {
@@ -126,7 +132,9 @@ final class DataDirectory: Sendable {
         guard descriptor >= 0 else { throw Self.failure("create", file, -descriptor) }
         defer { _ = ks_close(descriptor) }
         let written = Array(text.utf8).withUnsafeBytes { ks_pwrite(descriptor, $0.baseAddress, $0.count, 0) }
-        guard written == text.utf8.count else { throw Self.failure("write", file, written < 0 ? CInt(-written) : ENOSPC) }
+        guard written == text.utf8.count else {
+            throw Self.failure("write", file, written < 0 ? CInt(-written) : ENOSPC)
+        }
         let synced = ks_fsync(descriptor)
         guard synced == 0 else { throw Self.failure("sync", file, -synced) }
     }

@@ -3,9 +3,9 @@ import HashRing
 
 /// The file that ties a data directory to one node of one cluster, and counts the node's starts.
 ///
-/// Five lines of text: `cluster ID`, `node NAME`, `store ID`, `boots N`, `announced N`. A start is announced here before
-/// it is counted in the metadata store and confirmed here afterwards, so a directory restored from an old copy is told
-/// from one whose node crashed while starting (reliability rule R8).
+/// Five lines of text: `cluster ID`, `node NAME`, `store ID`, `boots N`, `announced N`. A start is announced here
+/// before it is counted in the metadata store and confirmed here afterwards, so a directory restored from an old copy
+/// is told from one whose node crashed while starting (reliability rule R8).
 enum IdentityFile {
     private static let name = "IDENTITY"
 
@@ -35,7 +35,8 @@ enum IdentityFile {
             let announced = values["announced"].flatMap({ UInt64($0) }), announced >= boots, announced - boots <= 1
         else {
             throw DataDirectoryError(
-                description: "\(directory.path)/\(name) is missing or damaged, so this cannot be told to be the node's own data")
+                description:
+                    "\(directory.path)/\(name) is missing or damaged, so this cannot be told to be the node's own data")
         }
         return NodeIdentity(
             cluster: cluster, node: node, store: store, bootCount: boots, announcedBootCount: announced)

@@ -35,7 +35,10 @@ public struct LineLogHandler: LogHandler {
     }
 
     private func json(_ event: LogEvent, _ fields: [(String, String)]) -> String {
-        let head = [("time", Self.timeText()), ("level", event.level.rawValue), ("logger", label), ("message", "\(event.message)")]
+        let head = [
+            ("time", Self.timeText()), ("level", event.level.rawValue), ("logger", label),
+            ("message", "\(event.message)"),
+        ]
         return "{" + (head + fields).map { "\(Self.quoted($0.0)):\(Self.quoted($0.1))" }.joined(separator: ",") + "}"
     }
 

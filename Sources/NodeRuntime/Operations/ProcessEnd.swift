@@ -7,7 +7,9 @@ enum ProcessEnd {
     private static let code: CInt = 74
 
     static func storeFailed(_ shard: ShardID, _ reason: String) -> Never {
-        let line = "keystead: the store of shard \(shard) failed and cannot make writes durable: \(reason); stopping, a restart replays the log\n"
+        let line =
+            "keystead: the store of shard \(shard) failed and cannot make writes durable: \(reason); "
+            + "stopping, a restart replays the log\n"
         let bytes = Array(line.utf8)
         _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
         _exit(code)

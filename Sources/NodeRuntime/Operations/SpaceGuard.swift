@@ -48,7 +48,9 @@ final class SpaceGuard: Sendable {
         guard isFull != wasFull else { return }
         full.withLockedValue { $0 = isFull }
         if isFull {
-            logger.error("the disk is full: writes are refused until there is space", metadata: ["free-bytes": "\(free)", "needed-bytes": "\(needed)"])
+            logger.error(
+                "the disk is full: writes are refused until there is space",
+                metadata: ["free-bytes": "\(free)", "needed-bytes": "\(needed)"])
         } else {
             logger.notice("there is space again: writes go on", metadata: ["free-bytes": "\(free)"])
         }

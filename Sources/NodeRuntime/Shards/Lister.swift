@@ -86,7 +86,9 @@ private struct PageBuilder {
         }
         rowsSeen += 1
         let name = UnsafeRawBufferPointer(rebasing: key[9...])
-        let isWanted = name.count >= request.keyPrefix.count && name.prefix(request.keyPrefix.count).elementsEqual(request.keyPrefix)
+        let isWanted =
+            name.count >= request.keyPrefix.count
+            && name.prefix(request.keyPrefix.count).elementsEqual(request.keyPrefix)
         if isWanted, let record = StoredRecord(decoding: Array(value)), !record.isExpired(at: now) {
             items.append(ListPage.Item(keyBytes: Array(name), record: record))
             bytes += request.withValues ? record.encodedCount : 0

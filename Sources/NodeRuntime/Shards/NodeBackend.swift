@@ -36,8 +36,13 @@ final class NodeBackend: EntityBackend {
     }
 
     func currentPosition(of key: EntityKey) -> ShardPosition? {
-        let shard = table.shard(of: key.ringHash)
-        return table.serving(shard).map { ShardPosition(shard: shard, position: $0.appliedPosition) }
+        place(table.shard(of: key.ringHash))
+    }
+
+    /// A position at which a refusal is true; 0 where the shard's store could not be opened.
+    private func place(_ shard: ShardID) -> ShardPosition {
+        guard case .served(let host) = table[shard] else { return ShardPosition(shard: shard, position: .zero) }
+        return ShardPosition(shard: shard, position: host.appliedPosition)
     }
 
     // MARK: Writes
@@ -56,7 +61,7 @@ final class NodeBackend: EntityBackend {
     private func refuseUnavailable(_ shard: ShardID, replyTo target: ReplyTarget) {
         let problem = Problem(
             .shardUnavailable, "shard \(shard) is unavailable: \(table.unavailability(of: shard))")
-        target.sink.deliver(.refused(problem, currentVersion: nil, nil), slot: target.slot)
+        deliver(.refused(problem, currentVersion: nil, place(shard)), target)
     }
 
     // MARK: Reads
@@ -146,7 +151,7 @@ final class NodeBackend: EntityBackend {
         let reason = "shard \(host.shard) cannot read the entity: \(error)"
         host.noteDamage(reason)
         logger.error("a read failed", metadata: ["shard": "\(host.shard)", "reason": "\(error)"])
-        deliver(.refused(Problem(.shardUnavailable, reason), currentVersion: nil, nil), target)
+        deliver(.refused(Problem(.shardUnavailable, reason), currentVersion: nil, place(host.shard)), target)
     }
 
     // MARK: Lists

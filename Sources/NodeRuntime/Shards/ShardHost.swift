@@ -46,9 +46,13 @@ final class ShardHost: Sendable {
     /// The last position that reads are sure to see.
     var appliedPosition: Position { Position(appliedPositionRaw.load(ordering: .acquiring)) }
 
-    func beginApplying(_ position: Position) { applyingPosition.store(position.rawValue, ordering: .sequentiallyConsistent) }
+    func beginApplying(_ position: Position) {
+        applyingPosition.store(position.rawValue, ordering: .sequentiallyConsistent)
+    }
 
-    func finishApplying(_ position: Position) { appliedPositionRaw.store(position.rawValue, ordering: .sequentiallyConsistent) }
+    func finishApplying(_ position: Position) {
+        appliedPositionRaw.store(position.rawValue, ordering: .sequentiallyConsistent)
+    }
 
     /// Reads committed state and the position at which the reading is true.
     ///

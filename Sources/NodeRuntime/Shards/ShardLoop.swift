@@ -167,10 +167,10 @@ final class ShardLoop: @unchecked Sendable {
     }
 
     private func refuseUnserved(_ arrival: Arrival) {
-        let line = lines[Int(arrival.shard.rawValue)]
-        let reason = line?.host.troubleText ?? "it is not served here"
+        let host = lines[Int(arrival.shard.rawValue)]?.host
+        let reason = host?.troubleText ?? "it is not served here"
         let problem = Problem(.shardUnavailable, "shard \(arrival.shard) is unavailable: \(reason)")
-        let place = line.map { ShardPosition(shard: arrival.shard, position: $0.host.appliedPosition) }
+        let place = ShardPosition(shard: arrival.shard, position: host?.appliedPosition ?? .zero)
         send(Delivery(target: arrival.target, answer: .refused(problem, currentVersion: nil, place)))
         scheduleTurn()
     }

@@ -5,17 +5,23 @@ import ShardCore
 /// One shard's rows with RocksDB's crash semantics, its own log off: what is applied lies in a memtable until a flush
 /// has ended, and a crash leaves what was flushed, with the applied position of the same batch.
 final class VirtualStore: CommittedRows {
-    /// What a crash leaves.
-    private(set) var flushedRows = SortedRows()
-    private(set) var flushed = Position.zero
-    /// The newest time in the rows flushed.
-    private(set) var flushedTime = Timestamp.zero
+    /// How far a set of rows goes; it stands in the same batch as they do.
+    struct Mark {
+        var position = Position.zero
+        var lsn = LSN.zero
+        /// The newest time that an effect carried.
+        var time = Timestamp.zero
+    }
 
-    private(set) var applied = Position.zero
-    private(set) var latestTime = Timestamp.zero
+    private var flushedRows = SortedRows()
+    /// What is on the platter.
+    private(set) var flushedMark = Mark()
+    private(set) var appliedMark = Mark()
     private var memtable = SortedRows()
-    /// The memtable being flushed, with what it brings.
-    private var flushing: (rows: SortedRows, applied: Position, time: Timestamp)?
+    /// The memtable being flushed, and how far it goes.
+    private var flushing: (rows: SortedRows, mark: Mark)?
+    /// What the store says that it has flushed: the same, but for a planted bug.
+    private var claimedMark = Mark()
     private var cache: RowCache
     private let mutants: Mutants
 
@@ -27,28 +33,30 @@ final class VirtualStore: CommittedRows {
     var memtableRows: Int { memtable.count }
     var isFlushing: Bool { flushing != nil }
 
-    /// Applies effects as one batch, `through` and all.
-    func apply(_ effects: [EntityEffect], through: Position) {
+    /// The store's word on how far a restart of it would be.
+    var flushed: Mark { mutants.has(.appliedPositionOutsideBatch) ? claimedMark : flushedMark }
+    var applied: Position { appliedMark.position }
+
+    /// Applies effects as one batch, the mark and all.
+    func apply(_ effects: [EntityEffect], through position: Position, lsn: LSN, time: Timestamp) {
         for effect in effects {
             effect.forEachRow { row in memtable.set(Array(row.key), row.value.map { Array($0) }) }
-            if let record = effect.record { latestTime = max(latestTime, record.updatedAt) }
         }
-        applied = through
-        if mutants.has(.appliedPositionOutsideBatch) { flushed = through }
+        appliedMark = Mark(position: position, lsn: lsn, time: max(appliedMark.time, time))
+        if mutants.has(.appliedPositionOutsideBatch) { claimedMark = appliedMark }
     }
 
-    /// Begins a flush of everything applied. ``finishFlush()`` or ``failFlush()`` ends it.
+    /// Begins a flush of everything applied. ``finishFlush()`` ends it.
     func beginFlush() {
         precondition(flushing == nil, "one flush of a shard at a time")
-        flushing = (memtable, applied, latestTime)
+        flushing = (memtable, appliedMark)
         memtable = SortedRows()
     }
 
     func finishFlush() {
         guard let done = flushing else { return }
         flushedRows.merge(done.rows)
-        flushed = max(flushed, done.applied)
-        flushedTime = max(flushedTime, done.time)
+        flushedMark = done.mark
         flushing = nil
     }
 
@@ -57,8 +65,7 @@ final class VirtualStore: CommittedRows {
         if flushCompletes { finishFlush() }
         flushing = nil
         memtable = SortedRows()
-        applied = flushed
-        latestTime = flushedTime
+        appliedMark = flushed
         cache.removeAll()
     }
 

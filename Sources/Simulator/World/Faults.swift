@@ -3,7 +3,7 @@
 public enum Fault: UInt8, CaseIterable, Sendable {
     case packetDelay, packetLoss, packetDuplicate, packetReorder, oneWayCut, fullCut, clog
     case crash, crashDuringRecovery, crashLosesWrites, crashTearsWrite, crashLosesNames, gracefulRestart
-    case writeError, syncError, shortWrite, diskFull, slowDisk, hungDisk
+    case readError, writeError, syncError, shortWrite, diskFull, slowDisk, hungDisk
     case bitFlip, misdirectedWrite
     case wallClockJump, clockDrift, pause
     case storeReadError, storeFlushError, cacheMiss

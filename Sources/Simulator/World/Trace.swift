@@ -4,12 +4,10 @@ import Primitives
 ///
 /// The hash takes in every note of every run, so two runs of one seed agree on it or differ in behaviour.
 final class Trace {
-    /// Lines kept for the report around a violation.
-    static let linesMax = 400
-
     private(set) var hash: UInt64 = 0x6B65_7973_7465_6164
     private(set) var notes: UInt64 = 0
-    let recording: Bool
+    /// Lines of text that are kept, the last ones; 0 makes none.
+    private let linesMax: Int
     private var lines: [String] = []
     private var oldest = 0
 
@@ -18,7 +16,7 @@ final class Trace {
         case fault, recovery, clock, client, phase, violation, metadata, log
     }
 
-    init(recording: Bool) { self.recording = recording }
+    init(linesMax: Int) { self.linesMax = linesMax }
 
     /// Notes an event. `text` is made only when recording.
     func note(
@@ -29,7 +27,7 @@ final class Trace {
         mix(now)
         mix(first)
         mix(second)
-        if recording { keep("\(Self.clock(now))  \(text())") }
+        if linesMax > 0 { keep("\(Self.clock(now))  \(text())") }
     }
 
     /// Takes bytes into the hash: what was written or answered, not only that it was.
@@ -41,11 +39,11 @@ final class Trace {
     }
 
     private func keep(_ line: String) {
-        if lines.count < Self.linesMax {
+        if lines.count < linesMax {
             lines.append(line)
         } else {
             lines[oldest] = line
-            oldest = (oldest + 1) % Self.linesMax
+            oldest = (oldest + 1) % linesMax
         }
     }
 

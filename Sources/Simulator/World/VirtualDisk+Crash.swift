@@ -73,11 +73,23 @@ extension VirtualDisk {
         }
     }
 
-    /// Turns one bit of a file over, on the platter and in the cache.
-    func flipBit(_ name: String, byte: Int, bit: Int) {
-        guard let file = names[name] else { return }
-        files[file].live[byte] ^= 1 << UInt8(bit)
-        if byte < files[file].durable.count { files[file].durable[byte] ^= 1 << UInt8(bit) }
+    /// The whole disk: what a later assignment puts back.
+    var image: Image {
+        get { Image(files: files, names: names, durableNames: durableNames, pendingNames: pendingNames) }
+        set {
+            powerCuts += 1
+            files = newValue.files
+            names = newValue.names
+            durableNames = newValue.durableNames
+            pendingNames = newValue.pendingNames
+        }
+    }
+
+    struct Image {
+        fileprivate let files: [VirtualFile]
+        fileprivate let names: NameTable
+        fileprivate let durableNames: NameTable
+        fileprivate let pendingNames: [NameChange]
     }
 
     /// Puts other bytes in place of some: a write that went astray, or one that never arrived.

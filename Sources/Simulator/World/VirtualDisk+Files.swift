@@ -10,12 +10,42 @@ extension VirtualDisk {
     /// The live bytes of a file; `nil` where there is none of that name.
     func contents(_ name: String) -> [UInt8]? { names[name].map { files[$0].live } }
 
+    /// Reads up to `count` bytes. `fresh`: the page cache is dropped first, so that what was never written back and is no
+    /// longer going to be (the pages of a failed sync) is not seen.
+    func read(
+        _ name: String, at offset: Int, _ count: Int, fresh: Bool,
+        done: @escaping (Result<[UInt8], DiskFailure>) -> Void
+    ) {
+        guard let file = names[name], !strikes(.readError, 1, in: 150) else {
+            world.faults.hit(.readError)
+            return complete(.failure(.io), base: settings.writeNanoseconds, done)
+        }
+        if fresh { dropCleanPages(of: file) }
+        let live = files[file].live
+        let bytes = Array(live[min(offset, live.count)..<min(offset + count, live.count)])
+        complete(.success(bytes), base: settings.writeNanoseconds, done)
+    }
+
+    /// Dirty pages stay: what is still to be written back is part of the file.
+    private func dropCleanPages(of file: Int) {
+        var image = files[file].durable
+        for write in files[file].pending { image.overlay(write.bytes, at: write.offset) }
+        files[file].live = image
+    }
+
     func create(_ name: String, done: @escaping (Result<Int, DiskFailure>) -> Void) {
         if isFull() { return complete(.failure(.noSpace), base: settings.writeNanoseconds, done) }
         files.append(VirtualFile())
         let file = files.count - 1
         change(.link(name, file))
         complete(.success(file), base: settings.writeNanoseconds, done)
+    }
+
+    /// Reserves blocks, so that writes up to there find space.
+    func allocate(_ file: Int, _ byteCount: Int, done: @escaping (Result<Void, DiskFailure>) -> Void) {
+        if isFull() { return complete(.failure(.noSpace), base: settings.writeNanoseconds, done) }
+        files[file].reserved = byteCount
+        complete(.success(()), base: settings.writeNanoseconds, done)
     }
 
     func rename(_ old: String, to new: String, done: @escaping (Result<Void, DiskFailure>) -> Void) {
@@ -39,7 +69,7 @@ extension VirtualDisk {
         _ file: Int, at offset: Int, _ bytes: [UInt8], done: @escaping (Result<Int, DiskFailure>) -> Void
     ) {
         let end = offset + bytes.count
-        if end > files[file].live.count, isFull() {
+        if end > max(files[file].live.count, files[file].reserved), isFull() {
             return complete(.failure(.noSpace), base: settings.writeNanoseconds, done)
         }
         if strikes(.writeError, 1, in: settings.errorEvery) {
@@ -47,7 +77,7 @@ extension VirtualDisk {
             put(file, at: offset, Array(bytes.prefix(random.below(bytes.count + 1))))
             return complete(.failure(.io), base: settings.writeNanoseconds, done)
         }
-        if bytes.count > 1, strikes(.shortWrite, 1, in: settings.errorEvery / 8) {
+        if bytes.count > 1, strikes(.shortWrite, 1, in: settings.errorEvery / 8 + 1) {
             world.faults.hit(.shortWrite)
             let count = 1 + random.below(bytes.count - 1)
             put(file, at: offset, Array(bytes.prefix(count)))

@@ -104,6 +104,8 @@ struct VirtualFile {
     var durable: [UInt8] = []
     /// Issued, and not covered by a sync that has returned; in order.
     var pending: [PendingWrite] = []
+    /// Bytes that have blocks already, written or not.
+    var reserved = 0
 
     struct PendingWrite {
         let offset: Int

@@ -19,8 +19,8 @@ final class World {
     /// The liveness phase: nothing new goes wrong.
     var quiet = false
 
-    init(recording: Bool) {
-        trace = Trace(recording: recording)
+    init(traceLinesMax: Int) {
+        trace = Trace(linesMax: traceLinesMax)
         faults = FaultLedger()
         probes = Probes()
     }

@@ -1,0 +1,1 @@
+"""What the benchmark commands share: servers, loads, rounds, plots. Python's standard library only."""

@@ -1,0 +1,56 @@
+import LogCore
+import LogFormat
+import Primitives
+
+/// Watches what the log does to its files: no segment goes while a shard's store has not flushed what it holds.
+final class LogAudit {
+    let world: World
+    /// What each shard's store has on its platter.
+    var flushed: (ShardID) -> Position = { _ in .zero }
+    private(set) var recycled = 0
+
+    init(world: World) { self.world = world }
+
+    func will(_ step: LogStep, _ disk: VirtualDisk) {
+        switch step {
+        case .rename(.segment(let number), to: .spare), .delete(.segment(let number)):
+            recycled += 1
+            world.probes.reached(.segmentRecycled)
+            let needed = Self.records(of: .segment(number), disk).map(\.header).filter {
+                $0.type?.takesPosition == true && $0.position > flushed($0.shard)
+            }
+            for header in needed where !isElsewhere(header, than: number, disk) {
+                return world.fail(
+                    .recycledTooEarly,
+                    "segment \(number) goes with position \(header.position) of shard \(header.shard), "
+                        + "which has flushed \(flushed(header.shard))")
+            }
+        default:
+            return
+        }
+    }
+
+    /// Recovery writes the end of a log again into a new segment: the old copies are needed no more.
+    private func isElsewhere(_ header: RecordHeader, than number: UInt64, _ disk: VirtualDisk) -> Bool {
+        disk.list().contains { file in
+            guard case .segment(let other)? = LogFileName(file.name), other > number else { return false }
+            return Self.records(of: .segment(other), disk).contains {
+                $0.header.shard == header.shard && $0.header.position == header.position
+                    && $0.header.type == header.type
+            }
+        }
+    }
+
+    /// The records of a segment as it stands in the live image, up to its end or the next damage.
+    static func records(of name: LogFileName, _ disk: VirtualDisk) -> [SegmentScanner.ScannedRecord] {
+        guard let bytes = disk.contents(name.description), bytes.count >= LogLayout.headerBlockBytes,
+            let header = try? SegmentHeader.decode(Array(bytes[..<LogLayout.headerBlockBytes]))
+        else { return [] }
+        var scanner = SegmentScanner(bytes: bytes, header: header, endLSN: nil)
+        var records: [SegmentScanner.ScannedRecord] = []
+        while let item = scanner.next() {
+            if case .record(let record) = item { records.append(record) }
+        }
+        return records
+    }
+}

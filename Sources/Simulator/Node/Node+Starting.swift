@@ -1,0 +1,146 @@
+import Entities
+import LogCore
+import LogFormat
+import Primitives
+import ShardCore
+
+extension Node {
+    static let identity = LogIdentity(
+        clusterID: .init(high: 0x6B65_7973_7465_6164, low: 1), nodeStoreID: .init(high: 1, low: 2))
+
+    /// Starts the process: opens the log, replays it into the stores, and serves. `ended` is called when the process
+    /// gives up by itself.
+    func start(ended: @escaping () -> Void) {
+        guard state == .down else { return }
+        beginRun()
+        world.trace.note(world.now, .start, run) { "node: starts, run \(self.run)" }
+        whenEnded = ended
+        let log = NodeLog(
+            disk: disk, configuration: options.log, mutants: mutants, audit: logAudit,
+            now: { [clock] in clock.monotonic },
+            onLoop: { [self, began = run] body in if run == began { later(body)() } })
+        self.log = log
+        let marks = stores.enumerated().map { index, store in
+            AppliedMark(
+                shard: ShardID(UInt32(index)), epoch: Epoch(1), position: store.flushed.position,
+                lsn: store.flushed.lsn)
+        }
+        var replay = Replay(stores: stores)
+        log.open(
+            NodeLog.Opening(
+                identity: Self.identity, applied: marks, saltSeed: random.next(), time: clock.wall,
+                replay: { [self] records in replay.take(records, audit, world) },
+                done: { [self] result in opened(result) }))
+    }
+
+    private func opened(_ result: Result<RecoveryReport, LogOpenError>) {
+        switch result {
+        case .failure(let error):
+            world.trace.note(world.now, .recovery, 1) { "node: cannot open the log: \(error)" }
+            if !mayRefuse(error) { world.fail(.soundLogRefused, "\(error)") }
+            giveUp()
+        case .success(let report):
+            note(report)
+            let floor = max(report.highestTime, stores.map(\.appliedMark.time).max() ?? .zero)
+            steadyClock = SteadyClock(wall: clock.wall, monotonic: clock.monotonic, floor: floor)
+            openShards(report)
+            // On a disk with planted damage nothing is served: what matters has just been checked.
+            guard audit.damagedShards.isEmpty else { return giveUp() }
+            state = .serving
+            pump()
+        }
+    }
+
+    /// A log may be refused for what the disk does, and for nothing else.
+    private func mayRefuse(_ error: LogOpenError) -> Bool {
+        switch error {
+        case .readFailed, .writeFailed: true
+        case .storageFull: world.now < disk.fullUntil
+        default: !audit.damagedShards.isEmpty
+        }
+    }
+
+    private func note(_ report: RecoveryReport) {
+        world.trace.note(world.now, .recovery, UInt64(report.recordsReplayed), report.lastLSN.rawValue) {
+            "node: log opened, \(report.recordsReplayed) replayed, \(report.recordsRepersisted) written again, "
+                + "last LSN \(report.lastLSN), torn \(report.tornTail != nil), damage \(report.damage.count), "
+                + "quarantined \(report.quarantined.map(\.shard))"
+        }
+        if report.tornTail != nil { world.probes.reached(.tornTailCut) }
+        if report.recordsReplayed > 0 { world.probes.reached(.replayedAtStart) }
+        if !report.damage.isEmpty || !report.quarantined.isEmpty { world.probes.reached(.corruptionDetected) }
+        for shard in report.quarantined where !audit.damagedShards.contains(shard.shard) {
+            world.fail(.soundLogRefused, "shard \(shard.shard) is quarantined (\(shard.reason)) and nothing was damaged")
+        }
+    }
+
+    private func openShards(_ report: RecoveryReport) {
+        shards = stores.enumerated().map { index, store in
+            let id = ShardID(UInt32(index))
+            let shard = Shard(
+                machine: ShardMachine(
+                    shard: id, epoch: Epoch(1), applied: store.applied, settings: options.shard, mutants: mutants),
+                store: store)
+            shard.durableLSN = store.appliedMark.lsn
+            shard.isServed = !report.quarantined.contains { $0.shard == id }
+            if shard.isServed { audit.recovered(id, through: store.applied) }
+            return shard
+        }
+    }
+
+    /// The process ends by itself: what it had on its way is left unanswered.
+    func giveUp() {
+        world.trace.note(world.now, .stop, 1) { "node: ends by itself" }
+        endRun()
+        for store in stores { store.crash(flushCompletes: random.chance(1, in: 2)) }
+        whenEnded()
+    }
+
+    // MARK: Orderly stop
+
+    /// Takes no more work, finishes what it has, closes the log and ends.
+    func drain() {
+        guard state == .serving else { return }
+        world.trace.note(world.now, .stop, 0) { "node: drains" }
+        state = .draining
+        pump()
+    }
+
+    func finishDraining() {
+        guard let log, shards.allSatisfy({ $0.machine.isIdle && !$0.isApplying }), openRequests == 0 else { return }
+        log.close()
+        guard log.isClosed else { return }
+        world.probes.reached(.drained)
+        world.trace.note(world.now, .stop, 2) { "node: stopped in order" }
+        endRun()
+        for store in stores {
+            if !store.isFlushing { store.beginFlush() }
+            store.crash(flushCompletes: true)
+        }
+        whenEnded()
+    }
+}
+
+/// Hands recovered records to the stores, in order.
+private struct Replay {
+    let stores: [VirtualStore]
+
+    mutating func take(_ records: [LogRecord], _ audit: Audit, _ world: World) {
+        for record in records {
+            guard record.shard.rawValue < UInt32(stores.count) else {
+                return world.fail(.logMatching, "recovery replays shard \(record.shard), which is not held here")
+            }
+            let store = stores[Int(record.shard.rawValue)]
+            guard record.position == store.applied.next else {
+                return world.fail(
+                    .recoveryIdempotent,
+                    "shard \(record.shard) is handed \(record.position) after \(store.applied)")
+            }
+            audit.committed(record.shard, record.position, payload: record.payload)
+            guard let effect = EntityEffect(decoding: record.payload) else {
+                return world.fail(.logMatching, "recovery replays bytes that are no effect")
+            }
+            store.apply([effect], through: record.position, lsn: record.lsn, time: record.time)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import Entities
+public import LogCore
+import Primitives
+public import ShardCore
+
+/// Everything that one simulation is run under. All of it is drawn from the seed; a shrunk run overrides parts.
+public struct SimulationOptions: Sendable {
+    public let seed: UInt64
+    /// Faults that this seed may bring.
+    public var faults: FaultSet
+    /// Client operations before the liveness phase.
+    public var operations: Int
+    public var clients: Int
+    public var entities: Int
+    public var workloads: [WorkloadKind]
+    public var shardCount: Int
+    public var shard = ShardMachine.Settings()
+    public var log = LogConfiguration()
+    public var cacheRows: Int
+    public var memtableRowsMax: Int
+    public var stateBytesMax: Int
+    public var clockDrift: Int64
+    /// The mean span between troubles that the nemesis brings, in nanoseconds.
+    public var troubleNanoseconds: UInt64
+    public var thinkNanoseconds: UInt64
+    public var timeoutNanoseconds: UInt64
+    public var applyNanoseconds: UInt64
+    public var readNanoseconds: UInt64
+    public var flushNanoseconds: UInt64
+    public var lossPercent: UInt64
+    public var diskErrorEvery: UInt64
+
+    public var segmentBytes: Int { log.segmentBytes }
+
+    var disk: DiskSettings {
+        var settings = DiskSettings(faults: faults)
+        settings.errorEvery = diskErrorEvery
+        return settings
+    }
+
+    var network: NetworkSettings {
+        var settings = NetworkSettings(faults: faults)
+        settings.lossPercent = lossPercent
+        return settings
+    }
+
+    /// Draws everything from `seed`.
+    public init(seed: UInt64) {
+        var random = SplitMix64(seed: seed ^ 0x6F70_7469_6F6E_7300)
+        self.seed = seed
+        faults = Self.drawFaults(&random)
+        operations = 500 + random.below(300)
+        clients = 3 + random.below(8)
+        entities = 3 + random.below(30)
+        workloads = Self.drawWorkloads(&random)
+        shardCount = [1, 2, 4, 16][random.below(4)]
+        cacheRows = faults.contains(.cacheMiss) ? 1 + random.below(20) : 1 << 20
+        memtableRowsMax = 8 + random.below(120)
+        stateBytesMax = [64, 400, 2_000, 8_000][random.below(4)]
+        clockDrift = faults.contains(.clockDrift) ? Int64(random.below(20_001)) - 10_000 : 0
+        troubleNanoseconds = Span.millisecond * (300 + random.below(UInt64(2_000)))
+        thinkNanoseconds = Span.millisecond * [2, 20, 100][random.below(3)]
+        timeoutNanoseconds = Span.millisecond * (400 + random.below(UInt64(1_600)))
+        applyNanoseconds = Span.microsecond * (1 + random.below(UInt64(400)))
+        readNanoseconds = Span.microsecond * (20 + random.below(UInt64(3_000)))
+        flushNanoseconds = Span.millisecond * (1 + random.below(UInt64(60)))
+        lossPercent = 1 + random.below(UInt64(8))
+        diskErrorEvery = 300 + random.below(UInt64(2_000))
+        drawLimits(&random)
+    }
+
+    private static func drawFaults(_ random: inout SplitMix64) -> FaultSet {
+        var faults = FaultSet()
+        // Three quarters of all kinds are on in a seed, and in one seed of sixteen nearly none.
+        let calm = random.chance(1, in: 16)
+        for fault in Fault.allCases where random.chance(calm ? 1 : 3, in: calm ? 8 : 4) { faults.insert(fault) }
+        if calm { faults.insert(.packetDelay) }
+        return faults
+    }
+
+    private static func drawWorkloads(_ random: inout SplitMix64) -> [WorkloadKind] {
+        let drawn = WorkloadKind.allCases.filter { _ in random.chance(1, in: 2) }
+        return drawn.isEmpty ? [.registers] : drawn
+    }
+
+    /// Small segments, groups and queues, so that their ends are met all the time.
+    private mutating func drawLimits(_ random: inout SplitMix64) {
+        shard.limits.entityBytesMax = stateBytesMax + 256
+        shard.queueItemsMax = [4, 32, 4096][random.below(3)]
+        shard.queueBytesMax = [stateBytesMax * 3 + 1024, 1 << 20][random.below(2)]
+        shard.queueAgeMillisecondsMax = [50, 1_000][random.below(2)]
+        log.recordBytesMax = stateBytesMax + 1_024
+        log.shardsMax = shardCount
+        log.groupRecordsMax = [1, 3, 64, 4096][random.below(4)]
+        log.groupBytesMax = [512, 4_096, 16_384][random.below(3)]
+        log.compressionBytesMin = [64, 256, 1 << 20][random.below(3)]
+        let overhead = 4_096 + 4 * (64 + 8 + 32 * shardCount + 128)
+        let least = overhead + 2 * (log.recordBytesMax + 128) + log.groupBytesMax
+        log.segmentBytes = (least + [0, 8_192, 65_536][random.below(3)] + 7) / 8 * 8
+        let live = 3 + random.below(6)
+        log.replayBytesMax = log.segmentBytes * live
+        log.liveBytesMax = log.segmentBytes * (live + 2 + random.below(6))
+        log.queueBytesMax = [least, 1 << 20][random.below(2)]
+        log.spareSegmentsMax = 1 + random.below(2)
+        log.fillBytesMax = [4_096, 1 << 20][random.below(2)]
+        log.hintDelayNanoseconds = Span.millisecond * [5, 20, 200][random.below(3)]
+        log.retryDelayNanoseconds = Span.millisecond * [50, 1_000][random.below(2)]
+        log.tornCopiesMax = 1 + random.below(3)
+    }
+}
+
+/// The kinds of work that clients do.
+public enum WorkloadKind: UInt8, CaseIterable, Sendable {
+    case registers, idempotent, counters, batches, expiring, listing, hotEntity, flood
+}
