@@ -5,6 +5,10 @@ import sys
 import time
 
 
+# With fewer, the spread says nothing.
+ROUNDS_MIN = 5
+
+
 def alternate(count, measurements):
     """Runs `measurements`, a list of (name, function of the results of this round so far), `count` times in turn.
 
@@ -54,13 +58,14 @@ def compare(name, values, target, at_least=True, note=""):
     """What a list of ratios, one a round, says about `target`.
 
     The verdict is `holds` or `misses` only if the middle half of the rounds is narrower than the distance from the
-    median to the target; else it is `undecided`: more rounds or a quieter machine are needed.
+    median to the target, and there are enough of them; else it is `undecided`: more rounds or a quieter machine are
+    needed.
     """
     median = statistics.median(values)
     low, high = quartiles(values)
     if target is None:
         verdict = "-"
-    elif high - low > abs(median - target):
+    elif len(values) < ROUNDS_MIN or high - low > abs(median - target):
         verdict = "undecided"
     else:
         verdict = "holds" if (median >= target) == at_least else "misses"

@@ -171,10 +171,6 @@ extension LogRecovery {
     }
 
     private mutating func loseRecords(_ damage: SegmentScanner.Damage, through last: LSN, _ index: Int) {
-        if mutants.has(.corruptionTakenForTornTail) {
-            expectedLSN = last.next
-            return
-        }
         segments[index].live.isEvidence = true
         let shard = damage.header.flatMap { $0.type?.takesPosition == true ? $0.shard : nil }
         lose(
@@ -216,6 +212,9 @@ extension LogRecovery {
     private mutating func judge(
         _ damage: SegmentScanner.Damage, _ scanner: inout SegmentScanner, _ bytes: [UInt8], _ index: Int
     ) -> Bool {
+        if mutants.has(.corruptionTakenForTornTail), damage.firstLSN <= durableLSN {
+            durableLSN = LSN(damage.firstLSN.rawValue - 1)
+        }
         if damage.firstLSN > durableLSN {
             let tail = tornTail(damage, &scanner, index)
             if let tail, mutants.has(.tornTailTakenForCorruption) {

@@ -25,8 +25,10 @@ extension ShardMachine {
         case (.failed(let reason), _), (_, .failed(let reason)):
             refuseUnreadable(item, reason: reason)
         case (.notCached, _), (_, .notCached):
-            let needsRecord = if case .notCached = record { true } else { false }
-            let needsRow = if case .notCached = row { true } else { false }
+            // What an earlier fetch brought is asked for again: a small cache may have dropped it by the next time, and
+            // two rows that push each other out would be fetched in turn for ever.
+            let needsRecord = if case .notCached = record { true } else { fetched?.record != nil }
+            let needsRow = if case .notCached = row { true } else { fetched?.idempotencyRow != nil }
             ask(
                 for: operation.key, recordRow: needsRecord ? StoreRows.entity(operation.key) : nil,
                 idempotencyRow: needsRow

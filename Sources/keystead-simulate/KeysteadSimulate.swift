@@ -8,6 +8,7 @@ struct KeysteadSimulate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keystead-simulate",
         abstract: "Runs the node's core over a virtual disk, network and clock, and checks what it promises.",
+        discussion: "The seed is printed first. A failure ends with the one command that replays it.",
         subcommands: [Run.self, Swarm.self, Replay.self, Shrink.self, MutantTable.self, Meta.self])
 }
 

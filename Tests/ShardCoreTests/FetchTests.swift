@@ -86,4 +86,22 @@ import Testing
         let told5 = bench.answers()
         #expect(told5[second]?.version == 2)
     }
+
+    /// A cache so small that each row pushes the other one out.
+    @Test func twoRowsThatPushEachOtherOutAreFetchedTogether() throws {
+        var bench = benchWithUncached("a/1")
+        let recordRow = StoreRows.entity(key("a/1"))
+        let keyRow = StoreRows.idempotency(key("a/1"), Array("k".utf8))
+        bench.rows.uncached = [keyRow]
+        let ticket = bench.write(put("a/1", if: Preconditions(ifMatch: .any), once: "k"))
+        bench.rows.uncached = [recordRow]
+        let first = bench.fetch()
+        #expect(first?.idempotencyRow == keyRow && first?.recordRow == nil)
+        bench.rows.uncached = [keyRow]
+        let second = bench.fetch(record: bench.rows.rows[recordRow])
+        #expect(second?.idempotencyRow == keyRow && second?.recordRow == recordRow)
+        bench.commit()
+        let answers = bench.answers()
+        #expect(answers[ticket]?.version == 2)
+    }
 }

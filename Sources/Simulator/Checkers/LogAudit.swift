@@ -7,17 +7,17 @@ final class LogAudit {
     let world: World
     /// What each shard's store has on its platter.
     var flushed: (ShardID) -> Position = { _ in .zero }
-    private(set) var recycled = 0
+    /// What each shard has committed; records beyond it were given up with a torn tail.
+    var committed: (ShardID) -> Position = { _ in .zero }
 
     init(world: World) { self.world = world }
 
     func will(_ step: LogStep, _ disk: VirtualDisk) {
         switch step {
         case .rename(.segment(let number), to: .spare), .delete(.segment(let number)):
-            recycled += 1
             world.probes.reached(.segmentRecycled)
             let needed = Self.records(of: .segment(number), disk).map(\.header).filter {
-                $0.type?.takesPosition == true && $0.position > flushed($0.shard)
+                $0.type?.takesPosition == true && $0.position > flushed($0.shard) && $0.position <= committed($0.shard)
             }
             for header in needed where !isElsewhere(header, than: number, disk) {
                 return world.fail(

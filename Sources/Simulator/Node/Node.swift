@@ -87,6 +87,7 @@ final class Node {
         stores = (0..<options.shardCount).map { _ in
             VirtualStore(cacheRows: options.cacheRows, mutants: mutants)
         }
+        logAudit.committed = { [log = audit.log] in log.end($0) }
         logAudit.flushed = { [unowned self] in stores[Int($0.rawValue)].flushedMark.position }
     }
 

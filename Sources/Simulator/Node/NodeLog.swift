@@ -91,7 +91,7 @@ final class NodeLog {
 
     func submit(_ batch: AppendBatch) -> SubmitResult {
         let result = queue.submit(batch)
-        if queue.byteCount > max(configuration.queueBytesMax, batch.encodedBytesMax) {
+        if result == .accepted, queue.byteCount > max(configuration.queueBytesMax, batch.encodedBytesMax) {
             audit.world.fail(.queueWithinLimits, "the log's queue holds \(queue.byteCount) bytes")
         }
         return result
