@@ -40,12 +40,10 @@ extension Durability {
                 let patched = try again.patch("package/bash", .merge, #"{"Installed":true}"#)
                 expectWritten(patched)
                 #expect(try again.get("package/bash").object["Installed"] as? Bool == true)
-                let changed = try export(node, folder, "second")
-                #expect(changed.count == records.lines.count && changed != records.lines.sorted())
                 expectWritten(try again.patch("package/bash", .merge, #"{"Installed":null}"#))
                 try node.crash()
                 try node.start()
-                #expect(try export(node, folder, "third") == records.lines.sorted())
+                #expect(try export(node, folder, "second") == records.lines.sorted())
                 #expect(try node.stop() == .exited(0))
             }
         }

@@ -4,7 +4,7 @@ import Testing
 
 extension Durability {
     @Suite(.serialized) struct BoundedMemoryTests {
-        /// Ten thousand lines whose answers come to 160 MB, to a reader that takes its time: neither side of the batch
+        /// Ten thousand lines whose answers come to 80 MB, to a reader that takes its time: neither side of the batch
         /// is held in memory.
         @Test func aLongBatchStreams() throws {
             try withTestFolder("batch") { folder in
@@ -12,7 +12,7 @@ extension Durability {
                 try node.start()
                 let client = try node.client()
                 var generator = SplitMix64(seed: 3)
-                let state = (0..<(16 << 10)).map { _ in UInt8(97 + generator.below(26)) }
+                let state = (0..<(8 << 10)).map { _ in UInt8(97 + generator.below(26)) }
                 for index in 0..<10 { try client.put("k/\(index)", state, type: "text/plain") }
                 let before = try node.memory("VmRSS")
 
@@ -45,7 +45,7 @@ extension Durability {
                 #expect(answered == lines)
                 #expect(try connection.chunk() == nil)
                 let grown = try node.memory("VmHWM") - before
-                #expect(grown < 64 << 20, "the batch of 160 MB grew the node by \(grown >> 20) MiB")
+                #expect(grown < 48 << 20, "the batch of 80 MB grew the node by \(grown >> 20) MiB")
                 try node.crash()
             }
         }

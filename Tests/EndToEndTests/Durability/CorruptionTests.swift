@@ -17,7 +17,7 @@ extension Durability {
             var generator = SplitMix64(seed: 11)
             let client = try node.client()
             return try (0..<count).map { index in
-                let state = (0..<bytes).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+                let state = incompressible(bytes, &generator)
                 let answer = try client.put("k/\(index)", state)
                 expectWritten(answer)
                 return Written(key: "k/\(index)", state: state, shard: try #require(answer.position?.shard))

@@ -80,7 +80,7 @@ extension Durability {
                 try node.start()
                 let client = try node.client()
                 var generator = SplitMix64(seed: Self.seed)
-                func state() -> [UInt8] { (0..<(256 << 10)).map { _ in UInt8(truncatingIfNeeded: generator.next()) } }
+                func state() -> [UInt8] { incompressible(256 << 10, &generator) }
                 var written: [(key: String, sum: UInt32)] = []
                 func put() throws -> HTTPAnswer {
                     let bytes = state()

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Primitives
 import Synchronization
 
 /// What went wrong in the harness itself, as opposed to an expectation that did not hold.
@@ -125,6 +126,12 @@ final class ChildProcess: Sendable {
         }
         return (ending, child.output, child.errors)
     }
+}
+
+/// Bytes that do not compress, so that they stand in files as they are.
+func incompressible(_ count: Int, _ generator: inout SplitMix64) -> [UInt8] {
+    let words = (0..<(count + 7) / 8).map { _ in generator.next() }
+    return words.withUnsafeBytes { Array($0.prefix(count)) }
 }
 
 /// A point in time that counts through suspension and never steps.
