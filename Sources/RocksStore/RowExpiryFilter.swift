@@ -27,11 +27,11 @@ struct CompactionFilter: ~Copyable {
             handle = nil
             return
         }
-        // SAFETY: the retain is given back by the destructor callback, which rocksdb_compactionfilter_destroy calls once.
+        // SAFETY: the destructor callback gives the retain back; rocksdb_compactionfilter_destroy calls it once.
         let state = Unmanaged.passRetained(Box(isExpired)).toOpaque()
         handle = rocksdb_compactionfilter_create(
             state,
-            // SAFETY: gives the retain back; RocksDB calls it once, when nothing uses the filter any more.
+            // SAFETY: gives the retain back; RocksDB calls it once, when the filter is not used any more.
             { state in state.map { Unmanaged<Box>.fromOpaque($0).release() } },
             { state, _, key, keyLength, value, valueLength, _, _, valueChanged in
                 valueChanged?.pointee = 0
