@@ -43,6 +43,8 @@ final class Session: ChannelInboundHandler {
     private var out = ByteBuffer()
     private var etag: [UInt8] = []
     private(set) var isConnected = false
+    /// Kept by the worker while it tries to open the connection anew.
+    var isOpening = false
 
     init(worker: Worker, configuration: LoadConfiguration, generator: SplitMix64) {
         self.worker = worker

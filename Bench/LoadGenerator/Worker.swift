@@ -32,6 +32,7 @@ final class Worker {
     private var plan = StagePlan()
     private var schedule: ArrivalSchedule?
     private var isTimerArmed = false
+    private var isSweepScheduled = false
     /// The next record of this loop's part to be written, and those that were refused and are written again.
     private var loadCursor = 0
     private var loadRetries: [UInt64] = []
@@ -94,17 +95,21 @@ final class Worker {
             counterPromise.succeed(nil)
         }
         reopen(session, attempt: 1)
+        // A record that was lost with its connection may be written on another.
+        if stage == .loading, let free = waiting.popLast() { feed(free) }
         endIfDone()
     }
 
     private func reopen(_ session: Session, attempt: Int) {
-        guard stage != .idle else { return }
+        guard stage != .idle, !session.isOpening else { return }
         guard attempt <= Self.reconnectsMax else {
             givenUp += 1
             if givenUp == sessions.count { fail(LoadError.unreachable("every connection was lost")) }
             return
         }
+        session.isOpening = true
         open(session).assumeIsolated().whenComplete { result in
+            session.isOpening = false
             switch result {
             case .success: self.feed(session)
             case .failure:
@@ -129,7 +134,6 @@ final class Worker {
         let schedule = configuration.rate.map {
             ArrivalSchedule(start: plan.start, rate: $0, share: index, of: configuration.loops)
         }
-        scheduleSweep()
         return begin(.running, plan: plan, schedule: schedule)
     }
 
@@ -138,10 +142,16 @@ final class Worker {
         stageEnd = promise
         self.plan = plan
         self.schedule = schedule
+        let wrongBefore = recorder.wrongAnswers
         recorder = Recorder(start: plan.start)
+        recorder.wrongAnswers = wrongBefore
         stage = next
+        scheduleSweep()
         cpuAtBegin = ThreadTime.now()
-        for session in sessions where session.isConnected { feed(session) }
+        givenUp = 0
+        for session in sessions {
+            if session.isConnected { feed(session) } else { reopen(session, attempt: 1) }
+        }
         endIfDone()
         return promise.futureResult
     }
@@ -181,21 +191,23 @@ final class Worker {
         case .idle: return nil
         case .loading: return hasRecordsToLoad ? now : nil
         case .running:
-            guard now < plan.ends, plan.operationsLeft > 0 else { return nil }
+            guard mayStart(at: now) else { return nil }
             guard let due = schedule == nil ? now : schedule?.take(at: now) else { return nil }
             plan.operationsLeft -= 1
             return due
         }
     }
 
+    private func mayStart(at now: UInt64) -> Bool { now < plan.ends && plan.operationsLeft > 0 }
+
     private func wait(_ session: Session) {
         waiting.append(session)
-        if schedule != nil { armTimer() }
+        armTimer()
         endIfDone()
     }
 
     private func armTimer() {
-        guard let schedule, !isTimerArmed, stage == .running else { return }
+        guard let schedule, !isTimerArmed, stage == .running, plan.operationsLeft > 0 else { return }
         isTimerArmed = true
         let wake = min(schedule.nextDue, plan.ends)
         loop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(wake)) { self.timerFired() }
@@ -205,10 +217,10 @@ final class Worker {
         isTimerArmed = false
         guard stage == .running else { return }
         let now = NIODeadline.now().uptimeNanoseconds
-        while now < plan.ends, let due = schedule?.nextDue, due <= now, let session = waiting.popLast() {
+        while mayStart(at: now), let due = schedule?.nextDue, due <= now, let session = waiting.popLast() {
             feed(session, now: now)
         }
-        if waiting.isEmpty || now >= plan.ends { endIfDone() } else { armTimer() }
+        if waiting.isEmpty || !mayStart(at: now) { endIfDone() } else { armTimer() }
     }
 
     private func endIfDone() {
@@ -236,7 +248,10 @@ final class Worker {
 
     /// Once a second: requests without an answer for too long are given up.
     private func scheduleSweep() {
+        guard !isSweepScheduled else { return }
+        isSweepScheduled = true
         loop.assumeIsolated().scheduleTask(in: .seconds(1)) {
+            self.isSweepScheduled = false
             guard self.stage != .idle else { return }
             let now = NIODeadline.now().uptimeNanoseconds
             let patience = UInt64(self.configuration.timeoutSeconds * 1e9)

@@ -3,7 +3,7 @@ import Testing
 @testable import LoadGenerator
 
 /// Whole runs against a server in this process. Nothing here looks at how long anything took.
-@Suite struct LoadRunTests {
+@Suite(.timeLimit(.minutes(5))) struct LoadRunTests {
     private func configuration(_ workload: Workload, port: Int) -> LoadConfiguration {
         var configuration = LoadConfiguration()
         configuration.port = port
@@ -37,6 +37,19 @@ import Testing
             open.extent = .operations(1000)
             let report = try await LoadRun(open).run()
             #expect(report.operations == 1000 && report.errors.isEmpty && report.isSound)
+        }
+    }
+
+    /// Fewer operations than connections: most never get a turn, and the run ends all the same.
+    @Test func anOpenLoopEndsWithConnectionsToSpare() async throws {
+        try await FakeRedis.with(.none) { port in
+            var open = configuration(.a, port: port)
+            open.rate = 50_000
+            open.extent = .operations(3)
+            for _ in 0..<20 {
+                let report = try await LoadRun(open).run()
+                #expect(report.operations == 3)
+            }
         }
     }
 
