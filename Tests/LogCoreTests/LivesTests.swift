@@ -80,7 +80,7 @@ enum Lives {
     #if KEYSTEAD_MUTANTS
     /// The tests are tested: each planted bug of the log is caught.
     @Test(arguments: [
-        Mutant.acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
+        Mutant.saltIgnored, .acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
         .recycleByAppliedNotFlushed, .syncErrorRetried, .directorySyncSkipped,
     ])
     func plantedBugsAreCaught(mutant: Mutant) {
