@@ -43,7 +43,9 @@ public struct SegmentScanner: Sendable {
     private let bytes: [UInt8]
     private let seed: UInt32
     private let endLSN: LSN?
-    private let replaysStale: Bool
+    /// The planted bugs: bytes of an earlier life validate, by their CRC alone; and nothing ends a segment.
+    private let trustsChecksumAlone: Bool
+    private let readsPastEnd: Bool
     /// Where the next record is looked for.
     public private(set) var offset = LogLayout.headerBlockBytes
     /// The LSN that it should have.
@@ -62,19 +64,20 @@ public struct SegmentScanner: Sendable {
         self.endLSN = endLSN
         self.expectedLSN = header.firstLSN
         self.previousChecksum = header.previousChecksum == 0 ? nil : header.previousChecksum
-        self.replaysStale = mutants.has(.recycledSegmentReplayed)
+        self.readsPastEnd = mutants.has(.recycledSegmentReplayed)
+        self.trustsChecksumAlone = readsPastEnd || mutants.has(.saltIgnored)
     }
 
     /// The next record or stretch of damage; `nil` at the segment's end: after its seal, its last LSN, or the damage
     /// behind which nothing valid follows.
     public mutating func next() -> Item? {
         guard !isFinished else { return nil }
-        if let endLSN, expectedLSN > endLSN, !replaysStale { return nil }
+        if let endLSN, expectedLSN > endLSN, !readsPastEnd { return nil }
         guard let header = header(at: offset), isNext(header) else { return stepOverDamage() }
         let record = ScannedRecord(header: header, offset: offset)
         guard isPayloadWhole(record) else { return stepOver(damaged: record) }
         advance(past: record)
-        if header.type == .seal { isFinished = true }
+        if header.type == .seal, !readsPastEnd { isFinished = true }
         return .record(record)
     }
 
@@ -86,7 +89,7 @@ public struct SegmentScanner: Sendable {
     }
 
     private func isNext(_ header: RecordHeader) -> Bool {
-        if replaysStale { return true }
+        if trustsChecksumAlone { return true }
         guard header.lsn == expectedLSN else { return false }
         return previousChecksum == nil || previousChecksum == header.previousChecksum
     }
