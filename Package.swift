@@ -12,13 +12,14 @@ let plantedBugs: [SwiftSetting] =
 let noWarnings: [SwiftSetting] =
     Context.environment["KEYSTEAD_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)]
 
-let strict: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-] + plantedBugs + noWarnings
+let strict: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ] + plantedBugs + noWarnings
 
 func floor(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
     .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
@@ -135,6 +136,6 @@ let package = Package(
         tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
         tests("ShardCoreTests", ["ShardCore", "Entities", "Primitives"]),
         tests("SimulatorTests", ["Simulator", "Primitives"]),
-        tests("NodeRuntimeTests", ["NodeRuntime"]),
+        tests("NodeRuntimeTests", ["NodeRuntime", "Entities"]),
     ]
 )

@@ -22,7 +22,8 @@ public struct LoadConfiguration: Sendable {
     /// Event loops, each a thread. One is enough for the servers it was measured with; see `Bench/README.md`.
     public var loops = 1
     /// Operations a second over all connections, sent on a fixed schedule whatever the answers do (open loop): latency
-    /// counts from the time an operation was due. `nil` is a closed loop: each connection asks again when it is answered.
+    /// counts from the time an operation was due. `nil` is a closed loop: each connection asks again when it is
+    /// answered.
     public var rate: Double?
     public var extent = Extent.seconds(10)
     /// Seconds of the same load before measuring starts.

@@ -17,7 +17,8 @@ extension LoadReport {
         let pace = configuration.rate.map { "open loop at \(DecimalText.fixed($0, places: 0))/s" } ?? "closed loop"
         return "workload \(configuration.workload.rawValue) (\(configuration.dialect.name)): "
             + "\(DecimalText.grouped(configuration.recordsToLoad)) records of "
-            + "\(DecimalText.grouped(configuration.valueBytes)) bytes, \(configuration.connections) connections, \(pace)"
+            + "\(DecimalText.grouped(configuration.valueBytes)) bytes, "
+            + "\(configuration.connections) connections, \(pace)"
     }
 
     private var latencyLines: [String] {

@@ -9,8 +9,8 @@ struct Operation: Equatable {
 
 /// The seeded sequence of operations of one event loop.
 ///
-/// Loops do not talk to each other: new records are numbered in an interleaved way, and "the latest" are those that this
-/// loop inserted itself.
+/// Loops do not talk to each other: new records are numbered in an interleaved way, and "the latest" are those that
+/// this loop inserted itself.
 struct OperationSource {
     private let workload: Workload
     private let hotUpdate: HotUpdate

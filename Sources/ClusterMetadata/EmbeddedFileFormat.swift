@@ -14,9 +14,9 @@ internal import Primitives
 /// Body: revision (8), number of entries (4), then each entry in key order: length of the key (2), key, create revision
 /// (8), mod revision (8), session (8; zero where none), length of the value (4), value.
 ///
-/// A file is valid if and only if the magic, both sums, the length of the file and every length in the body fit, and the
-/// keys ascend. The first 28 bytes keep their meaning in every later format, so that a newer file is told from a damaged
-/// one.
+/// A file is valid if and only if the magic, both sums, the length of the file and every length in the body fit, and
+/// the keys ascend. The first 28 bytes keep their meaning in every later format, so that a newer file is told from a
+/// damaged one.
 enum EmbeddedFileFormat {
     static let version: UInt32 = 1
     static let headerBytes = 28

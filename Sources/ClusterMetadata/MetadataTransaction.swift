@@ -5,8 +5,8 @@ public struct MetadataTransaction: Sendable, Hashable {
         case lastPut(MetadataKey, at: MetadataRevision)
         /// The key came into being at this revision; zero: it does not exist.
         case created(MetadataKey, at: MetadataRevision)
-        /// The key came into being at any other revision, or does not exist where the revision is not zero: so a session
-        /// that ended, or was followed by a newer one, is told from the one remembered (reliability rule R10).
+        /// The key came into being at any other revision, or does not exist where the revision is not zero: so a
+        /// session that ended, or was followed by a newer one, is told from the one remembered (reliability rule R10).
         case notCreated(MetadataKey, at: MetadataRevision)
 
         /// The key does not exist.

@@ -8,8 +8,8 @@ public struct NodeIdentity: Sendable, Hashable {
     public let store: UniqueID
     /// Starts that the metadata store has confirmed.
     public let bootCount: UInt64
-    /// The start that was last announced on disk before it was asked of the metadata store: `bootCount`, or one more where
-    /// the node ended between the two.
+    /// The start that was last announced on disk before it was asked of the metadata store: `bootCount`, or one more
+    /// where the node ended between the two.
     public let announcedBootCount: UInt64
 
     public init(cluster: UniqueID, node: NodeID, store: UniqueID, bootCount: UInt64, announcedBootCount: UInt64) {
@@ -57,7 +57,8 @@ extension StartRefusal: CustomStringConvertible {
 /// The first start of a cluster and the later starts of its nodes, as transactions: the caller runs them on whichever
 /// metadata store it has.
 public enum NodeStart {
-    /// Founds a cluster of one node that holds every shard, in one transaction; a conflict means that there is a cluster.
+    /// Founds a cluster of one node that holds every shard, in one transaction; a conflict means that there is a
+    /// cluster.
     public static func founding(_ config: ClusterConfig, node: NodeRecord) -> MetadataTransaction {
         precondition(node.state == .active, "the first node is active")
         var operations: [MetadataTransaction.Operation] = [

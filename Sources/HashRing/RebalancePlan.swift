@@ -1,6 +1,7 @@
 public import Primitives
 
-/// What has to happen for an assignment to fit the nodes: a value that says everything about itself and has done nothing.
+/// What has to happen for an assignment to fit the nodes: a value that says everything about itself and has done
+/// nothing.
 public struct RebalancePlan: Sendable, Hashable {
     /// A replica that comes, goes, or both.
     public struct Move: Sendable, Hashable {
@@ -31,8 +32,8 @@ public struct RebalancePlan: Sendable, Hashable {
     public let primaryChanges: [PrimaryChange]
     /// By node; nodes that keep nothing have none.
     public let quotas: [Quota]
-    /// What must be copied whatever the plan, as far as counting tells. Tight zones can ask for more; then so does every
-    /// plan.
+    /// What must be copied whatever the plan, as far as counting tells. Tight zones can ask for more; then so does
+    /// every plan.
     public let lowerBoundMoves: Int
     /// Shards with two replicas in one zone, since there are not enough zones.
     public let shardsSharingZones: [ShardID]

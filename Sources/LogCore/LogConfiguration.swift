@@ -17,8 +17,11 @@ public struct LogConfiguration: Sendable {
     public var liveBytesMax = 2 * Limits.replayBytesMax
     /// Bytes accepted and not yet built into a group.
     public var queueBytesMax = Limits.logQueueBytesMax
-    /// Ready spares to keep: one for the next rotation, one that is left for recovery when the disk is full.
+    /// Spares to make ahead of need: one for the next rotation, one that is left for recovery when the disk is full.
     public var spareSegmentsMax = Limits.spareSegmentsMax
+    /// Used segments kept as spares beyond that. Flushing gives several back at once; deleting them and filling new
+    /// ones again would write everything twice.
+    public var recycledSegmentsMax = Limits.replayBytesMax / Limits.segmentBytes
     /// Shards that one node may hold; room for their table is kept in every segment.
     public var shardsMax = Limits.shardsMax
     /// Lanes that batches name, numbered from 0: one an event loop.

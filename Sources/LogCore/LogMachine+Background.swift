@@ -27,9 +27,17 @@ extension LogMachine {
     private mutating func planBackground() {
         if isOldestUnneeded {
             planRetirement()
-        } else if spares.count < configuration.spareSegmentsMax, background.retryAt == nil {
+        } else if wantsFill {
             planFill()
         }
+    }
+
+    /// With a spare at hand and older segments that will come back, the second spare waits until the open segment is
+    /// half full: flushing has then mostly given one back, and nothing need be filled.
+    private var wantsFill: Bool {
+        guard spares.count < configuration.spareSegmentsMax, background.retryAt == nil else { return false }
+        let mayComeBack = segments.count > 1 || !isOpenForAppend
+        return spares.isEmpty || isSpaceExhausted || !mayComeBack || appendOffset * 2 >= configuration.segmentBytes
     }
 
     public mutating func backgroundCompleted(_ result: StepResult, now: MonotonicTime) {
@@ -100,12 +108,14 @@ extension LogMachine {
         segments.count > 1 && !segments[0].entries.contains { shards.needs($0, mutants: mutants) }
     }
 
+    private var sparesKept: Int { configuration.spareSegmentsMax + configuration.recycledSegmentsMax }
+
     private mutating func planRetirement() {
         let oldest = segments[0]
         let name = LogFileName.segment(oldest.number)
         if oldest.isEvidence {
             background.start(.retire, steps: [.rename(name, to: .quarantined(oldest.number)), .syncDirectory])
-        } else if spares.count < configuration.spareSegmentsMax, oldest.fileBytes == configuration.segmentBytes {
+        } else if spares.count < sparesKept, oldest.fileBytes == configuration.segmentBytes {
             let spare = SpareSegment(number: nextSpareNumber, isBlank: false)
             nextSpareNumber += 1
             background.start(.recycle(spare), steps: [.rename(name, to: .spare(spare.number)), .syncDirectory])

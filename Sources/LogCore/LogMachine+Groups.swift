@@ -95,7 +95,8 @@ extension LogMachine {
         counters.backlogBytes -= bytes
     }
 
-    /// Records that the shard has come to the payload before `end`: in the segment's entries and among the group's marks.
+    /// Records that the shard has come to the payload before `end`: in the segment's entries and among the group's
+    /// marks.
     private mutating func note(
         _ batch: AppendBatch, through end: Int, firstLSN: LSN, marks: inout [(lane: Int, mark: DurableMark)]
     ) {

@@ -14,8 +14,8 @@ public import Primitives
 /// - A spare's header is not touched before the directory sync that made it a spare. So no crash can leave a new header
 ///   behind an old segment's name.
 /// - Segments go oldest first, one at a time, each with its own directory sync. So a crash leaves no hole in the row.
-/// - After a write or sync error there is no further step (rule W4). A full disk is no error: the write is repeated later
-///   and batches are refused until then. A sync that fails for lack of space is an error.
+/// - After a write or sync error there is no further step (rule W4). A full disk is no error: the write is repeated
+///   later and batches are refused until then. A sync that fails for lack of space is an error.
 public struct LogMachine: Sendable {
     let configuration: LogConfiguration
     let identity: LogIdentity

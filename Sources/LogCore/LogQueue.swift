@@ -41,8 +41,8 @@ public struct LogQueue: Sendable {
         return .accepted
     }
 
-    /// What was submitted since the last call, in order, for ``LogMachine/enqueue(_:)``. `spare` becomes the new list, so
-    /// that two arrays go round without allocation.
+    /// What was submitted since the last call, in order, for ``LogMachine/enqueue(_:)``. `spare` becomes the new list,
+    /// so that two arrays go round without allocation.
     public mutating func drain(reusing spare: consuming [AppendBatch] = []) -> [AppendBatch] {
         spare.removeAll(keepingCapacity: true)
         swap(&spare, &batches)

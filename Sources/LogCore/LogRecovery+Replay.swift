@@ -58,7 +58,9 @@ extension LogRecovery {
             guard let slot = slotToReplay(header) else { continue }
             guard header.position == replay.next[slot] else {
                 // The scan found the shard's records complete: the file has changed under us.
-                fail(.readFailed(file: LogFileName.segment(segments[index].number).description, errno: PosixErrno.inputOutput))
+                fail(
+                    .readFailed(
+                        file: LogFileName.segment(segments[index].number).description, errno: PosixErrno.inputOutput))
                 return []
             }
             guard let payload = header.payload(from: replay.bytes, at: scanned.stored) else {

@@ -26,15 +26,15 @@ public enum ReadResult: Sendable {
 /// 2. Scan every segment. D, the highest LSN that was certainly synced, is the maximum of the durable LSNs in all valid
 ///    records, of each header's previous and synced LSN, and of the stores' applied LSNs.
 /// 3. The first bad record at L > D is a torn tail: the log is cut there, even when valid records follow, for the pages
-///    of one unsynced group reach the disk in any order. At L <= D it is damage to acknowledged records: nothing is cut;
-///    exactly the shards that may have lost something are quarantined, and the files are kept.
+///    of one unsynced group reach the disk in any order. At L <= D it is damage to acknowledged records: nothing is
+///    cut; exactly the shards that may have lost something are quarantined, and the files are kept.
 /// 4. Valid records above D may be in the page cache only: they are written again at the head of a new segment and
 ///    synced (rule W5). The segment that was open at the crash ends at D from then on; it is never appended to.
 /// 5. Records above each store's applied position are replayed in order.
 ///
 /// It can be stopped at any step and begun anew: until the new segment has its name, nothing that the next start reads
-/// has changed, and afterwards the next start finds the same records. A read error ends it without a change. At most one
-/// segment is in memory at a time.
+/// has changed, and afterwards the next start finds the same records. A read error ends it without a change. At most
+/// one segment is in memory at a time.
 public struct LogRecovery: Sendable {
     /// A `.wal` file.
     struct Segment: Sendable {

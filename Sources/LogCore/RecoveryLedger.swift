@@ -5,7 +5,8 @@ import Primitives
 ///
 /// A stretch of unreadable records is a *gap*. A shard has lost nothing in it if what follows says so: its next record
 /// has the next position, a position table names no later one, or its store has applied records beyond the gap. Where a
-/// gap's records are all accounted for by the shards that have holes in their positions, the others lost nothing either.
+/// gap's records are all accounted for by the shards that have holes in their positions, the others lost nothing
+/// either.
 struct RecoveryLedger: Sendable {
     /// Records that cannot be read and whose shards are unknown.
     private struct Gap: Sendable {

@@ -79,10 +79,11 @@ struct ShardBook: Sendable {
 
     /// Every shard's last built record.
     var table: PositionTable {
-        PositionTable(entries: order.map { slot in
-            let shard = self[slot]
-            return PositionTable.Entry(last: shard.last, isQuarantined: shard.isQuarantined)
-        })
+        PositionTable(
+            entries: order.map { slot in
+                let shard = self[slot]
+                return PositionTable.Entry(last: shard.last, isQuarantined: shard.isQuarantined)
+            })
     }
 
     /// Whether the shard's store may still need this entry's records. A released shard needs nothing; a quarantined one

@@ -5,8 +5,8 @@ public import Primitives
 
 /// Looking at a log that is not in use: what `keystead wal inspect` and `keystead wal verify` print. It writes nothing.
 ///
-/// It knows the log alone. What the stores have applied it does not know: a damaged record that its store has flushed is
-/// damage here and harmless at the next start; and a log whose newest segment is gone looks complete.
+/// It knows the log alone. What the stores have applied it does not know: a damaged record that its store has flushed
+/// is damage here and harmless at the next start; and a log whose newest segment is gone looks complete.
 public enum LogInspection {
     /// One record, without its payload.
     public struct RecordReport: Sendable {

@@ -87,6 +87,7 @@ final class PosixThread: @unchecked Sendable {
 
     /// `name`: at most 15 bytes, as the kernel keeps it.
     init(name: String, _ run: @escaping @Sendable () -> Void) {
+        // SAFETY: the thread takes this retain over, exactly once.
         let body = Unmanaged.passRetained(Body(name: name, run))
         let code = pthread_create(
             &handle, nil,

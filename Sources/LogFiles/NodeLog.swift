@@ -43,13 +43,14 @@ public final class NodeLog: Sendable {
     ///   - lanes: how many event loops there are to report to.
     ///   - replay: called on this thread, in the order of the log, for each record that a healthy shard's store has not
     ///     applied. What it throws refuses the start.
-    ///   - onDurable: called on the writer thread, once a lane and group, in the order of the log. It must not block and
-    ///     must not call ``close()``.
+    ///   - onDurable: called on the writer thread, once a lane and group, in the order of the log. It must not block
+    ///     and must not call ``close()``.
     /// - Throws: why the log was refused; then nothing was changed that a later start could miss.
     /// - Returns: the running log, and what recovery found: the caller must not serve ``RecoveryReport/quarantined``
     ///   shards.
     public static func open(
-        directory: String, identity: LogIdentity, applied: [AppliedMark], lanes: Int, options: LogOptions = LogOptions(),
+        directory: String, identity: LogIdentity, applied: [AppliedMark], lanes: Int,
+        options: LogOptions = LogOptions(),
         replay: (LogRecord) throws -> Void,
         onDurable: @escaping @Sendable (_ lane: Int, _ marks: [DurableMark]) -> Void
     ) throws(LogOpenError) -> (NodeLog, RecoveryReport) {

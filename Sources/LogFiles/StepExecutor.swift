@@ -39,7 +39,8 @@ final class DirectoryExecutor: StepExecutor {
         case .fill(let name, let range): fill(name, range)
         case .write(let name, let offset, let bytes):
             withFile(name) { file in bytes.withUnsafeBytes { Self.writeAll(file, $0, at: offset) } }
-        case .sync(let name): syncDisabled ? .done : withFile(name) { file in Self.uninterrupted { ks_fdatasync(file) } }
+        case .sync(let name):
+            syncDisabled ? .done : withFile(name) { file in Self.uninterrupted { ks_fdatasync(file) } }
         case .rename(let old, let new): rename(old, new)
         case .delete(let name): delete(name)
         case .syncDirectory: syncDisabled ? .done : Self.uninterrupted { ks_fsync(directory) }

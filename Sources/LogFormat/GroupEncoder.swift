@@ -103,7 +103,8 @@ public struct GroupEncoder: Sendable {
         return header.recordBytes
     }
 
-    /// Stores the payload behind the header's place, compressed if that is asked for and helps, and its CRC in `header`.
+    /// Stores the payload behind the header's place, compressed if that is asked for and helps, and its CRC in
+    /// `header`.
     private static func store(
         _ source: UnsafeRawBufferPointer, compressing: Bool, header: inout RecordHeader, at offset: Int,
         in target: UnsafeMutableRawBufferPointer

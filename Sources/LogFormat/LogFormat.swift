@@ -3,8 +3,8 @@ import Primitives
 /// The node's write-ahead log as bytes: where things stand in a segment, format version 1.
 ///
 /// ```
-/// segment        0 ..< 4096              header block (SegmentHeader), written and synced before the file gets its name
-///                4096 ..< end            records, each 8-byte aligned, one after the other
+/// segment        0 ..< 4096              header block (SegmentHeader), written and synced before the file gets its
+/// name 4096 ..< end            records, each 8-byte aligned, one after the other
 ///                end  ..< segment bytes  zeros, or stale bytes of the file's earlier life; never read as records
 /// record         64 bytes                header (RecordHeader)
 ///                stored bytes            payload, as is or LZ4
@@ -15,8 +15,8 @@ import Primitives
 /// bytes after that are never read. Records are numbered by LSN without a gap through all segments.
 ///
 /// How the peers do it, and why this way: LevelDB's log_format.md for the plain frame; RocksDB's recyclable records for
-/// bytes of an earlier life; etcd's `wal` for alignment and the chained checksum; the durable LSN in each record is what
-/// lets recovery tell a torn tail from corruption without guessing.
+/// bytes of an earlier life; etcd's `wal` for alignment and the chained checksum; the durable LSN in each record is
+/// what lets recovery tell a torn tail from corruption without guessing.
 public enum LogLayout {
     /// The version that this code writes. It reads this one only; a newer one is refused, never guessed at.
     public static let formatVersion: UInt32 = 1

@@ -2,8 +2,8 @@ import Primitives
 
 /// Every shard's last position at one LSN: the payload of opening and seal records.
 ///
-/// With it recovery proves, shard by shard, whether a damaged or missing stretch of the log held anything of that shard,
-/// so that it quarantines exactly the shards that lost something.
+/// With it recovery proves, shard by shard, whether a damaged or missing stretch of the log held anything of that
+/// shard, so that it quarantines exactly the shards that lost something.
 ///
 /// ```
 /// offset size  field (little-endian)

@@ -62,7 +62,7 @@ public struct SegmentHeader: Equatable, Sendable {
     /// Where the CRC of each record header of this segment starts from: bytes of the file's earlier life were made with
     /// another salt and number, so they never validate.
     public func recordSeed(_ mutants: Mutants = .none) -> UInt32 {
-        if mutants.has(.saltIgnored) || mutants.has(.recycledSegmentReplayed) { return 0 }
+        if mutants.has(.recycledSegmentReplayed) { return 0 }
         return Self.recordSeed(salt: salt, number: number)
     }
 

@@ -96,7 +96,7 @@ final class NodeParts: Sendable {
             table: table, resources: resources, log: log, storeFailed: failure)
         self.flushes = flushes
         space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
-        let loops = Self.makeLoops(group, table, time, log, readPool, space, resources, configuration, failure)
+        let loops = Self.makeLoops(group, table, time, log, readPool, space, flushes, configuration, failure)
         self.loops = loops
         router.loops.withLockedValue { $0 = loops }
         backend = NodeBackend(
@@ -106,13 +106,13 @@ final class NodeParts: Sendable {
 
     private static func makeLoops(
         _ group: MultiThreadedEventLoopGroup, _ table: ShardTable, _ time: NodeTime, _ log: NodeLog,
-        _ pool: NIOThreadPool, _ space: SpaceGuard, _ resources: StoreResources, _ configuration: NodeConfiguration,
+        _ pool: NIOThreadPool, _ space: SpaceGuard, _ flushes: FlushCoordinator, _ configuration: NodeConfiguration,
         _ failure: @escaping @Sendable (ShardID, String) -> Void
     ) -> [ShardLoop] {
         let loops = Array(group.makeIterator()).enumerated().map { index, eventLoop in
             ShardLoop(
                 index: index, eventLoop: eventLoop, shardCount: table.ring.shardCount, time: time, log: log,
-                fetchPool: pool, space: space, resources: resources, failure: failure)
+                fetchPool: pool, space: space, flushes: flushes, failure: failure)
         }
         let settings = ShardMachine.Settings(
             limits: configuration.entityLimits,
@@ -171,7 +171,7 @@ final class NodeParts: Sendable {
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
             expiry.advance(to: time.now())
         }
-        let all = [flushes.start(on: loop), space.start(on: loop), expiryTimer]
+        let all = flushes.start(on: loop) + [space.start(on: loop), expiryTimer]
         timers.withLockedValue { $0 = all }
     }
 

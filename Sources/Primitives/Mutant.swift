@@ -9,7 +9,6 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case corruptionTakenForTornTail
     case tornTailTakenForCorruption
     case recycledSegmentReplayed
-    case saltIgnored
     case recycleByAppliedNotFlushed
     case syncErrorRetried
     case directorySyncSkipped

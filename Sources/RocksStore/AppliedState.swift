@@ -14,7 +14,8 @@ public import Primitives
 public struct AppliedState: Sendable, Equatable {
     public let epoch: Epoch
     public let position: Position
-    /// Means nothing on another node: who installs a checkpoint from elsewhere applies an empty batch with `LSN.zero` first.
+    /// Means nothing on another node: who installs a checkpoint from elsewhere applies an empty batch with `LSN.zero`
+    /// first.
     public let lsn: LSN
 
     /// Before the first update.

@@ -90,13 +90,16 @@ public final class FlushScheduler: Sendable {
 
     private func startThread() -> pthread_t {
         var thread = pthread_t()
+        // SAFETY: the thread takes over the retain that it is given, exactly once.
+        let context = Unmanaged.passRetained(self).toOpaque()
         let created = pthread_create(
             &thread, nil,
             { context in
                 guard let context else { return nil }
+                // SAFETY: as above.
                 Unmanaged<FlushScheduler>.fromOpaque(context).takeRetainedValue().run()
                 return nil
-            }, Unmanaged.passRetained(self).toOpaque())
+            }, context)
         precondition(created == 0, "a flush thread starts")
         return thread
     }

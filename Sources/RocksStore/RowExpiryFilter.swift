@@ -9,8 +9,8 @@ internal import CRocksDB
 public typealias RowExpiryFilter =
     @Sendable (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
 
-/// A `rocksdb_compactionfilter_t`, or none. RocksDB keeps a bare pointer to it, so it must outlive the database; the owner
-/// destroys it after closing.
+/// A `rocksdb_compactionfilter_t`, or none. RocksDB keeps a bare pointer to it, so it must outlive the database; the
+/// owner destroys it after closing.
 struct CompactionFilter: ~Copyable {
     private final class Box: Sendable {
         let isExpired: RowExpiryFilter
@@ -27,18 +27,21 @@ struct CompactionFilter: ~Copyable {
             handle = nil
             return
         }
-        // The retain is given back by the destructor callback, which rocksdb_compactionfilter_destroy calls once.
+        // SAFETY: the retain is given back by the destructor callback, which rocksdb_compactionfilter_destroy calls once.
         let state = Unmanaged.passRetained(Box(isExpired)).toOpaque()
         handle = rocksdb_compactionfilter_create(
             state,
+            // SAFETY: gives the retain back; RocksDB calls it once, when nothing uses the filter any more.
             { state in state.map { Unmanaged<Box>.fromOpaque($0).release() } },
             { state, _, key, keyLength, value, valueLength, _, _, valueChanged in
                 valueChanged?.pointee = 0
                 let row = UnsafeRawBufferPointer(start: key, count: keyLength)
                 guard let state, row.first != CompactionFilter.metaFamily else { return 0 }
+                // SAFETY: the filter holds its retain for as long as RocksDB calls it.
                 let box = Unmanaged<Box>.fromOpaque(state).takeUnretainedValue()
                 return box.isExpired(row, UnsafeRawBufferPointer(start: value, count: valueLength)) ? 1 : 0
             },
+            // SAFETY: a static string of ASCII characters, with its closing zero.
             { _ in UnsafeRawPointer(CompactionFilter.name.utf8Start).assumingMemoryBound(to: CChar.self) })
     }
 

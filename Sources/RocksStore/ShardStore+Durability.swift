@@ -33,7 +33,8 @@ extension ShardStore {
     /// The mark up to which everything is on the disk. Any thread.
     public var durable: AppliedState { progress.withLock { $0.durable } }
 
-    /// The first update that is only in memory: the node's log is needed from here on. `nil` where all is flushed. Any thread.
+    /// The first update that is only in memory: the node's log is needed from here on. `nil` where all is flushed. Any
+    /// thread.
     public var pinnedLSN: LSN? { progress.withLock { $0.pinnedLSN } }
 
     /// Bytes applied and not yet flushed, by the count of what was applied. Any thread; takes no lock of RocksDB's.
@@ -44,7 +45,8 @@ extension ShardStore {
         defer { rocksdb_flushoptions_destroy(options) }
         rocksdb_flushoptions_set_wait(options, 1)
         try rocksCall(in: directory) { rocksdb_flush(database, options, $0) }
-        // A flush that failed before this one leaves RocksDB in an error state in which the newer one may still say "ok".
+        // A flush that failed before this one leaves RocksDB in an error state in which the newer one may still say
+        // "ok".
         let failed = backgroundErrors
         guard failed == 0 else { throw .backgroundError(count: failed) }
     }
@@ -122,7 +124,8 @@ extension ShardStore {
         try rocksCall(in: copy) { rocksdb_destroy_db(options, copy, $0) }
     }
 
-    /// `rocksdb::BottommostLevelCompaction::kForce`: or else tables that are at the bottom already are left as they are.
+    /// `rocksdb::BottommostLevelCompaction::kForce`: or else tables that are at the bottom already are left as they
+    /// are.
     private static let forceBottommost: UInt8 = 2
     private static let verificationName = "verify"
     /// Row families are ASCII letters.

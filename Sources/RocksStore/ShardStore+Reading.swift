@@ -57,8 +57,9 @@ extension ShardStore {
         throw StoreError(status: String(cString: message), directory: directory)
     }
 
-    /// Gives the rows of `[lower, upper)` to `body` in the order of their keys' bytes, as they were when the scan began,
-    /// until it stops. Blocks on the disk; read-ahead starts by itself after two blocks in a row and grows to 256 KiB.
+    /// Gives the rows of `[lower, upper)` to `body` in the order of their keys' bytes, as they were when the scan
+    /// began, until it stops. Blocks on the disk; read-ahead starts by itself after two blocks in a row and grows to
+    /// 256 KiB.
     ///
     /// - Parameters:
     ///   - fillsCache: whether blocks read stay in the cache; a long scan would push out what is in use.

@@ -9,8 +9,8 @@ internal import Synchronization
 /// Threads: reads and scans from any thread; ``apply(_:applied:firstLSN:)`` from one thread at a time; ``flush()``,
 /// ``checkpoint(to:)``, ``verifyChecksums()`` and ``close()`` block on the disk and belong on threads that may.
 ///
-/// After a background error (``StoreError/backgroundError(count:)``, or any error of `apply` or `flush`) the store still
-/// reads, but makes nothing durable any more: close it, open it again and replay the log (reliability rule W9).
+/// After a background error (``StoreError/backgroundError(count:)``, or any error of `apply` or `flush`) the store
+/// still reads, but makes nothing durable any more: close it, open it again and replay the log (reliability rule W9).
 ///
 /// SAFETY (`@unchecked Sendable`): "All operations on a DB are thread-safe" (rocksdb/db.h); the handles are set once in
 /// `init`, used only between `gate.enter` and `gate.leave`, and freed after the gate has drained. What changes stands
@@ -85,8 +85,8 @@ public final class ShardStore: @unchecked Sendable {
     /// The last applied update. Any thread.
     public var applied: AppliedState { progress.withLock { $0.applied } }
 
-    /// Writes the rows and the mark, whole or not at all, into memory; they are visible to readers when it returns. Never
-    /// blocks on the disk. The batch is empty afterwards.
+    /// Writes the rows and the mark, whole or not at all, into memory; they are visible to readers when it returns.
+    /// Never blocks on the disk. The batch is empty afterwards.
     ///
     /// - Parameters:
     ///   - applied: the last update in the batch; neither its epoch nor its position is below the mark now.

@@ -1,7 +1,7 @@
 internal import CRocksDB
 
-/// Rows to put and delete, applied whole or not at all by ``ShardStore/apply(_:applied:firstLSN:)``. Made once and used again:
-/// its buffer stays. Confined to the thread that applies it.
+/// Rows to put and delete, applied whole or not at all by ``ShardStore/apply(_:applied:firstLSN:)``. Made once and used
+/// again: its buffer stays. Confined to the thread that applies it.
 public struct StoreBatch: ~Copyable {
     /// A batch that has grown beyond this gives its buffer back when it is cleared.
     public static let bytesKeptMax = 1 << 20
@@ -52,6 +52,7 @@ public struct StoreBatch: ~Copyable {
 extension UnsafeRawBufferPointer {
     /// The start as the C API wants it; never null, even where there are no bytes.
     var characters: UnsafePointer<CChar> {
+        // SAFETY: any byte is a character to C.
         baseAddress.map { $0.assumingMemoryBound(to: CChar.self) } ?? StoreBatch.noBytes
     }
 }
@@ -59,6 +60,7 @@ extension UnsafeRawBufferPointer {
 extension StoreBatch {
     static let nothing: StaticString = ""
     static var noBytes: UnsafePointer<CChar> {
+        // SAFETY: a static string, which is there for ever.
         UnsafeRawPointer(nothing.utf8Start).assumingMemoryBound(to: CChar.self)
     }
 }

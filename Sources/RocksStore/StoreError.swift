@@ -2,7 +2,8 @@ internal import CRocksDB
 
 /// Why the store of a shard could not do what it was asked. A case stands apart where its caller acts on it.
 public enum StoreError: Error, Equatable, Sendable {
-    /// Bytes on disk are not what was written. `file` is the damaged file where RocksDB names one. Nothing of it was served.
+    /// Bytes on disk are not what was written. `file` is the damaged file where RocksDB names one. Nothing of it was
+    /// served.
     case corruption(file: String?, detail: String)
     /// The disk is full. Committed data is in the log; the shard steps down and opens again when space returns.
     case noSpace(detail: String)
@@ -51,7 +52,7 @@ extension StoreError {
             self = .noSpace(detail: text)
         } else if text.hasPrefix("IO error:") {
             self = text.contains("lock") && text.contains("LOCK") ? .lockHeld(directory: directory) : .io(detail: text)
-        } else if text.hasPrefix("Not implemented: ") || text.contains("Unknown Footer version") {
+        } else if text.hasPrefix("Not impl") || text.contains("Unknown Footer version") {
             self = .unsupportedFormat(detail: text)
         } else {
             self = .other(detail: text)
@@ -67,7 +68,8 @@ extension StoreError {
     }
 }
 
-/// Makes one call of the C API and turns the error text it may leave into a `StoreError`: the only place that frees one.
+/// Makes one call of the C API and turns the error text it may leave into a `StoreError`: the only place that frees
+/// one.
 @inline(__always)
 func rocksCall<R>(
     in directory: @autoclosure () -> String,

@@ -33,10 +33,10 @@ struct StoreOptions: ~Copyable {
     /// - `write_buffer_size` (set above) is the whole budget, so RocksDB by itself flushes only where one shard has
     ///   taken it all; our scheduler comes long before that.
     /// - `allow_concurrent_memtable_write=false`: a shard has one writer.
-    /// - Universal compaction: loading unique random rows of 1 KiB (half compressible, 16 shards, 68 times as much data as
-    ///   memtables) wrote 1.8 bytes a byte accepted, leveled compaction 2.2; our log adds 0.5. Its price is the room that
-    ///   a full compaction takes for a moment, which here is that of one shard; overwritten rows never take more than
-    ///   the live ones.
+    /// - Universal compaction: loading unique random rows of 1 KiB (half compressible, 16 shards, 68 times as much data
+    ///   as memtables) wrote 1.8 bytes a byte accepted, leveled compaction 2.2; our log adds 0.5. Its price is the room
+    ///   that a full compaction takes for a moment, which here is that of one shard; overwritten rows never take more
+    ///   than the live ones.
     /// - The write stall triggers are out of reach: a stall would block the event loop that applies. The node watches
     ///   ``StoreStatistics/sortedRuns`` and refuses writes by itself.
     /// - `periodic_compaction_seconds`: every file is rewritten once in three days, so expired rows do not stay.
@@ -72,7 +72,8 @@ struct StoreOptions: ~Copyable {
     ].joined(separator: ";")
 
     /// Small blocks, for rows lie in hash order: the neighbours of a row that was read are of no use. Index and filter
-    /// blocks are charged to the cache, in its protected half, so that memory stays bounded however many rows there are.
+    /// blocks are charged to the cache, in its protected half, so that memory stays bounded however many rows there
+    /// are.
     private func setTables(cache: OpaquePointer) {
         let tables = rocksdb_block_based_options_create()
         defer { rocksdb_block_based_options_destroy(tables) }

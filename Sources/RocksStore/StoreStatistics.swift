@@ -10,7 +10,8 @@ public struct StoreStatistics: Sendable, Equatable {
     public let memtableBytes: Int
     /// What open tables hold outside the block cache.
     public let tableReaderBytes: Int
-    /// Files that a read may have to look into one after the other. Above ``sortedRunsMax`` compaction has fallen behind.
+    /// Files that a read may have to look into one after the other. Above ``sortedRunsMax`` compaction has fallen
+    /// behind.
     public let sortedRuns: Int
     public let compactionDebtBytes: Int
     /// Flushes and compactions that failed since the store was opened. Not zero: step down, close, reopen, replay.

@@ -20,7 +20,8 @@ public enum RowLookup: Sendable {
 /// ``ShardMachine/fetched(_:record:idempotencyRow:now:rows:)``.
 public struct Fetch: Sendable {
     public let key: EntityKey
-    /// Told apart from an earlier fetch of the entity, which may still be under way though nothing waits for it any more.
+    /// Told apart from an earlier fetch of the entity, which may still be under way though nothing waits for it any
+    /// more.
     let number: UInt64
     /// The entity's row.
     public let recordRow: [UInt8]?

@@ -68,8 +68,8 @@ extension ShardMachine {
         return nil
     }
 
-    /// Rows that a fetch was for. `nil` bytes mean that the row is absent; a row that was not asked for is ignored, and so
-    /// is a fetch that a refused group has made void.
+    /// Rows that a fetch was for. `nil` bytes mean that the row is absent; a row that was not asked for is ignored, and
+    /// so is a fetch that a refused group has made void.
     public mutating func fetched(
         _ fetch: Fetch, record: [UInt8]?, idempotencyRow: [UInt8]?, now: Timestamp, rows: some CommittedRows
     ) {

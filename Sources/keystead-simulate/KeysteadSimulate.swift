@@ -66,12 +66,12 @@ struct MutantFlag: ParsableArguments {
     func mutants() throws -> Mutants {
         guard let mutant else { return .none }
         #if KEYSTEAD_MUTANTS
-        guard let found = Mutant.allCases.first(where: { "\($0)" == mutant }) else {
-            throw ValidationError("no planted bug is called \(mutant)")
-        }
-        return Mutants([found])
+            guard let found = Mutant.allCases.first(where: { "\($0)" == mutant }) else {
+                throw ValidationError("no planted bug is called \(mutant)")
+            }
+            return Mutants([found])
         #else
-        throw ValidationError("this build contains no planted bugs; build with KEYSTEAD_MUTANTS=1")
+            throw ValidationError("this build contains no planted bugs; build with KEYSTEAD_MUTANTS=1")
         #endif
     }
 }

@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A bar on stderr where that is a terminal; nothing elsewhere, and nothing with NO_COLOR.

@@ -38,7 +38,9 @@ struct Swarm: AsyncParsableCommand {
         var next = from
         await withTaskGroup(of: SimulationResult.self) { group in
             func launch() {
-                guard next < last, end.map({ clock.now < $0 }) ?? true, summary.failures.count < failures else { return }
+                guard next < last, end.map({ clock.now < $0 }) ?? true, summary.failures.count < failures else {
+                    return
+                }
                 let seed = next
                 next += 1
                 group.addTask { Simulation(options: SimulationOptions(seed: seed)).run() }

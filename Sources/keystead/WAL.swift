@@ -42,10 +42,11 @@ struct WAL: ParsableCommand {
             if !json { print("segment\toffset\ttype\tshard\tepoch\tposition\tlsn\tdurable-lsn\tbytes\tstored") }
             let report = options.report { record in
                 let header = record.header
+                let type = header.type.map { "\($0)" } ?? "unknown"
                 if json {
                     print(
                         """
-                        {"segment":"\(record.file)","offset":\(record.offset),"type":"\(header.type)",\
+                        {"segment":"\(record.file)","offset":\(record.offset),"type":"\(type)",\
                         "shard":\(header.shard),"epoch":\(header.epoch),"position":\(header.position),\
                         "lsn":\(header.lsn),"durable-lsn":\(header.durableLSN),\
                         "bytes":\(header.payloadBytes),"stored":\(header.storedBytes)}
@@ -53,7 +54,7 @@ struct WAL: ParsableCommand {
                 } else {
                     print(
                         [
-                            record.file, "\(record.offset)", "\(header.type)", "\(header.shard)", "\(header.epoch)",
+                            record.file, "\(record.offset)", "\(type)", "\(header.shard)", "\(header.epoch)",
                             "\(header.position)", "\(header.lsn)", "\(header.durableLSN)", "\(header.payloadBytes)",
                             "\(header.storedBytes)",
                         ].joined(separator: "\t")

@@ -29,7 +29,8 @@ private func id(_ text: String) throws -> NodeID { try #require(NodeID(text)) }
             move: ShardMove(stage: .catchUp, from: try id("n2"), to: try id("n1"), operation: "op-3"))
         try check(
             shard,
-            #"{"epoch":7,"format":1,"in-sync":["n2"],"move":{"from":"n2","operation":"op-3","stage":"catch-up","to":"n1"},"#
+            #"{"epoch":7,"format":1,"in-sync":["n2"],"#
+                + #""move":{"from":"n2","operation":"op-3","stage":"catch-up","to":"n1"},"#
                 + #""primary":"n2","replicas":["n1","n2"]}"#)
         try check(MapRevision(5), #"{"format":1,"revision":5}"#)
     }

@@ -34,7 +34,7 @@ import Testing
         for seed in 0..<2 {
             var cluster = Cluster(life: life, seed: UInt64(seed))
             var current = Assignment(shardCount: Self.shardCount)
-            for step in 0..<20 {
+            for step in 0..<14 {
                 let event = cluster.live(step)
                 let plan = RebalancePlanner.plan(
                     current: current, nodes: cluster.nodes, replicationFactor: life.replicas)

@@ -103,7 +103,8 @@ import Testing
     }
 
     @Test func outcomesAreFoundOrAbsent() async throws {
-        let key = try #require(IdempotencyKey("k"))
+        let text = "k"
+        let key = try #require(IdempotencyKey(text))
         try await withServer([
             .answer(200, ["Keystead-Position": "1:9"], #"{"status":204,"etag":"\"5\""}"#),
             .answer(404, [:], problem("not-found")),

@@ -82,7 +82,7 @@ import Testing
                 BatchOperation(.put(state: [0xFF], contentType: nil, ttlSeconds: 9), alice, precondition: .absent),
                 BatchOperation(
                     .patch(.update("{\n\"do\":[]}")), alice, precondition: .matches(EntityTag(version: 3)),
-                    idempotencyKey: try #require(IdempotencyKey("k"))),
+                    idempotencyKey: IdempotencyKey("k")),
             ]) == [
                 #"{"op":"get","key":"user/a\"/é"}"# + "\n", #"{"op":"delete","key":"user/a\"/é"}"# + "\n",
                 #"{"op":"put","key":"user/alice","text":"{\"a\":\u000a1}","content-type":"application/json"}"# + "\n",

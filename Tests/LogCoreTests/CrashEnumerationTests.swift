@@ -114,7 +114,8 @@ import Testing
         var second = first.crashed(first.disk.crashed { _ in false })
         let error = second.open()
         #expect(error == nil, "\(context)")
-        #expect(second.stores.mapValues(\.payloads) == first.stores.mapValues(\.payloads), "\(context): second recovery")
+        #expect(
+            second.stores.mapValues(\.payloads) == first.stores.mapValues(\.payloads), "\(context): second recovery")
         #expect(second.report.quarantined.isEmpty, "\(context): second recovery")
     }
 

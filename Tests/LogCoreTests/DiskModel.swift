@@ -106,7 +106,9 @@ struct DiskModel {
         return .done
     }
 
-    private mutating func write(_ name: LogFileName, _ offset: Int, _ bytes: [UInt8], tearing: Bool = true) -> StepResult {
+    private mutating func write(_ name: LogFileName, _ offset: Int, _ bytes: [UInt8], tearing: Bool = true)
+        -> StepResult
+    {
         guard let id = live[name], var file = files[id] else { return .failed(2) }
         guard usedBytes + max(0, offset + bytes.count - file.live.count) <= capacity else { return .noSpace }
         files[id] = nil

@@ -151,13 +151,14 @@ private final class FaultyExecutor: StepExecutor, @unchecked Sendable {
         let limit = Date(timeIntervalSinceNow: 60)
         while !refused, Date() < limit {
             switch log.submit(Logs.batch(0, from: position, [Logs.payload(0, position)])) {
-            case .accepted: position += 1
+            case .accepted:
+                #expect(witness.waitFor(0, position), "what was accepted is durable all the same")
+                position += 1
             case .storageFull: refused = true
             case .queueFull, .stopped: break
             }
         }
         #expect(refused)
-        #expect(witness.waitFor(0, position - 1), "what was accepted before is durable all the same")
         faults.isFull = false
         while log.submit(Logs.batch(0, from: position, [Logs.payload(0, position)])) != .accepted, Date() < limit {
             usleep(2000)

@@ -100,13 +100,14 @@ import Testing
 
 @Suite struct TableAndNameTests {
     @Test func tableRoundTrip() {
-        let table = PositionTable(entries: (0..<64).map { index in
-            .init(
-                last: DurableMark(
-                    shard: ShardID(index * 3), epoch: Epoch(UInt64(index)), position: Position(UInt64(index) << 40),
-                    lsn: LSN(9)),
-                isQuarantined: index % 5 == 0)
-        })
+        let table = PositionTable(
+            entries: (0..<64).map { index in
+                .init(
+                    last: DurableMark(
+                        shard: ShardID(index * 3), epoch: Epoch(UInt64(index)), position: Position(UInt64(index) << 40),
+                        lsn: LSN(9)),
+                    isQuarantined: index % 5 == 0)
+            })
         #expect(PositionTable(decoding: table.encoded()) == table)
         #expect(PositionTable(decoding: PositionTable(entries: []).encoded())?.entries.isEmpty == true)
     }

@@ -13,7 +13,8 @@ enum Samples {
     ) -> SegmentHeader {
         SegmentHeader(
             identity: identity, number: number, segmentBytes: bytes, salt: salt, firstLSN: LSN(firstLSN),
-            previousChecksum: previousChecksum, syncedLSN: LSN(firstLSN), created: Timestamp(milliseconds: 1_700_000_000_000),
+            previousChecksum: previousChecksum, syncedLSN: LSN(firstLSN),
+            created: Timestamp(milliseconds: 1_700_000_000_000),
             isReused: false)
     }
 

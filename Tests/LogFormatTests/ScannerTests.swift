@@ -21,7 +21,8 @@ import Testing
         #expect(Samples.damage(items).isEmpty)
     }
 
-    /// Every single flipped bit in a record's header or payload costs exactly that record, and the scan goes on behind it.
+    /// Every single flipped bit in a record's header or payload costs exactly that record, and the scan goes on behind
+    /// it.
     @Test func everyFlippedBitIsFoundAndSteppedOver() throws {
         let whole = Samples.segment(Self.payloads)
         let victim = Samples.records(Samples.items(whole))[4]

@@ -1,3 +1,4 @@
+import Entities
 import NodeRuntime
 import Testing
 

@@ -116,15 +116,18 @@ final class Worker: Sendable {
 
     func start() {
         thread.withLock { thread in
+            // SAFETY: the thread takes over the retain that it is given, exactly once.
+            let context = Unmanaged.passRetained(self).toOpaque()
             let created = pthread_create(
                 &thread, nil,
                 { context in
                     guard let context else { return nil }
+                    // SAFETY: as above.
                     let worker = Unmanaged<Worker>.fromOpaque(context).takeRetainedValue()
                     let outcome = Result { try worker.body() }
                     worker.outcome.withLock { $0 = outcome }
                     return nil
-                }, Unmanaged.passRetained(self).toOpaque())
+                }, context)
             precondition(created == 0, "a thread starts")
         }
     }

@@ -100,7 +100,9 @@ import Testing
         drain(world)
         disk.fill(for: Span.second)
         var results: [Bool] = []
-        disk.write(file, at: 0, [4, 5, 6]) { if case .success = $0 { results.append(true) } else { results.append(false) } }
+        disk.write(file, at: 0, [4, 5, 6]) {
+            if case .success = $0 { results.append(true) } else { results.append(false) }
+        }
         disk.write(file, at: 3, [7]) { if case .success = $0 { results.append(true) } else { results.append(false) } }
         drain(world)
         #expect(results.sorted { $0 && !$1 } == [true, false])

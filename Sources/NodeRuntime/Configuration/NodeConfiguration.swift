@@ -1,5 +1,5 @@
 public import Entities
-public import Primitives
+import Primitives
 
 /// Everything an operator can say about one node, already checked. Made by ``ConfigurationLoader``.
 public struct NodeConfiguration: Sendable {

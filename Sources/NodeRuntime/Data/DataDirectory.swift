@@ -73,7 +73,7 @@ final class DataDirectory: Sendable {
             throw DataDirectoryError(
                 description:
                     "\(path) has data format \(number), newer than this version's \(formatVersion); "
-                        + "run the version that wrote it"
+                    + "run the version that wrote it"
             )
         }
         return false

@@ -10,11 +10,15 @@ import RocksStore
 /// log makes a store flush (DESIGN §6, §7).
 final class FlushCoordinator: Sendable {
     private static let period = TimeAmount.milliseconds(50)
+    /// Between two looks at compaction, which costs more to ask for.
+    private static let compactionPeriod = TimeAmount.seconds(1)
 
     private let table: ShardTable
     private let log: NodeLog
     private let scheduler: FlushScheduler
     private let flushes: NIOLockedValueBox<Int>
+    private let resources: StoreResources
+    private let compactionIsBehind = NIOLockedValueBox(false)
 
     /// - Parameter storeFailed: a store cannot make anything durable any more (rule W9).
     init(
@@ -23,6 +27,7 @@ final class FlushCoordinator: Sendable {
     ) {
         self.table = table
         self.log = log
+        self.resources = resources
         let flushes = NIOLockedValueBox(0)
         self.flushes = flushes
         scheduler = FlushScheduler(resources: resources) { shard, outcome in
@@ -42,8 +47,26 @@ final class FlushCoordinator: Sendable {
     /// Bytes that only the log makes durable, over all shards.
     var unflushedBytes: Int { table.hosts.reduce(0) { $0 + $1.store.unflushedBytes } }
 
-    func start(on loop: any EventLoop) -> RepeatedTask {
-        loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in self.flushWhatPinsTheLog() }
+    /// False while memtables have taken their whole budget, or some store has more sorted runs than reads should look
+    /// through: RocksDB never stalls a writer here, so the node must refuse.
+    var hasRoomForWrites: Bool { resources.hasRoomForWrites && !compactionIsBehind.withLockedValue { $0 } }
+
+    func start(on loop: any EventLoop) -> [RepeatedTask] {
+        [
+            loop.scheduleRepeatedTask(initialDelay: Self.period, delay: Self.period) { _ in
+                self.flushWhatPinsTheLog()
+            },
+            loop.scheduleRepeatedTask(initialDelay: Self.compactionPeriod, delay: Self.compactionPeriod) { _ in
+                self.lookAtCompaction()
+            },
+        ]
+    }
+
+    private func lookAtCompaction() {
+        let isBehind = table.hosts.contains { host in
+            ((try? host.store.statistics().sortedRuns) ?? 0) > StoreStatistics.sortedRunsMax
+        }
+        compactionIsBehind.withLockedValue { $0 = isBehind }
     }
 
     private func flushWhatPinsTheLog() {

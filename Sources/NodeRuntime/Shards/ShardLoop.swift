@@ -27,7 +27,7 @@ final class ShardLoop: @unchecked Sendable {
     private let log: NodeLog
     private let fetchPool: NIOThreadPool
     private let space: SpaceGuard
-    private let resources: StoreResources
+    private let flushes: FlushCoordinator
     private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
 
     private let inbox = NIOLockedValueBox(Inbox())
@@ -67,7 +67,7 @@ final class ShardLoop: @unchecked Sendable {
 
     init(
         index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
-        fetchPool: NIOThreadPool, space: SpaceGuard, resources: StoreResources,
+        fetchPool: NIOThreadPool, space: SpaceGuard, flushes: FlushCoordinator,
         failure: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.index = index
@@ -76,7 +76,7 @@ final class ShardLoop: @unchecked Sendable {
         self.log = log
         self.fetchPool = fetchPool
         self.space = space
-        self.resources = resources
+        self.flushes = flushes
         self.failure = failure
         lines = Array(repeating: nil, count: shardCount)
     }
@@ -216,7 +216,7 @@ final class ShardLoop: @unchecked Sendable {
         let full = Problem(
             .storageFull, "the node's disk is full; reads go on, and writes resume by themselves when there is space")
         if space.isFull { return full }
-        if !resources.hasRoomForWrites {
+        if !flushes.hasRoomForWrites {
             return Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly")
         }
         switch log.submit(batch) {

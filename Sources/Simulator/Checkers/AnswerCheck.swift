@@ -102,8 +102,8 @@ struct AnswerCheck {
         return false
     }
 
-    /// A read beside the queue is evaluated as it is answered: within one run of the node an entity is there for its time
-    /// to live, by elapsed time, and not after. Clocks drift by up to 1 %.
+    /// A read beside the queue is evaluated as it is answered: within one run of the node an entity is there for its
+    /// time to live, by elapsed time, and not after. Clocks drift by up to 1 %.
     private func checkExpiry(_ answer: Answer, _ line: Line) {
         guard case .read(let read) = line, !read.inQueueOrder, case .entity = read.kind else { return }
         let shard = audit.shardOf(line.key)

@@ -68,7 +68,8 @@ final class Audit {
         if let record = entry.effect.record, record.version != position {
             world.fail(
                 .versionsNeverReused,
-                "shard \(shard) committed version \(record.version) of \(entry.effect.key.text) at position \(position)")
+                "shard \(shard) committed version \(record.version) of \(entry.effect.key.text) at position \(position)"
+            )
         }
         checkOnce(entry, shard, position)
         guard let index = entry.operation, case .write(let operation) = history.operations[index].line else { return }

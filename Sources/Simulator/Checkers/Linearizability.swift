@@ -6,8 +6,8 @@ import Primitives
 /// A write that made version v has rank 2v; what saw v has rank 2v + 1; what saw the entity absent has the rank after
 /// the removal that it saw, or 1. Ranks are a weak order in which any two operations may stand; real time demands that
 /// an operation never ranks below one that had returned before it began. That is also enough: such an order exists
-/// exactly if no pair breaks it. A write of unknown outcome that the log shows is a write that has not returned yet; one
-/// that the log does not show is dropped.
+/// exactly if no pair breaks it. A write of unknown outcome that the log shows is a write that has not returned yet;
+/// one that the log does not show is dropped.
 struct Linearizability {
     let world: World
     let history: History

@@ -70,7 +70,8 @@ extension Node {
         if report.recordsReplayed > 0 { world.probes.reached(.replayedAtStart) }
         if !report.damage.isEmpty || !report.quarantined.isEmpty { world.probes.reached(.corruptionDetected) }
         for shard in report.quarantined where !audit.damagedShards.contains(shard.shard) {
-            world.fail(.soundLogRefused, "shard \(shard.shard) is quarantined (\(shard.reason)) and nothing was damaged")
+            world.fail(
+                .soundLogRefused, "shard \(shard.shard) is quarantined (\(shard.reason)) and nothing was damaged")
         }
     }
 

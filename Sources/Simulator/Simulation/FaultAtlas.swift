@@ -2,8 +2,8 @@ import LogFormat
 import Primitives
 
 /// Places rot where the design promises to notice it. A single node has one copy, so damage to what was acknowledged
-/// must be detected and the shards refused. The node starts on the damaged disk, is held to that, and ends; then the disk
-/// is put back as it was before the damage, as from a good image.
+/// must be detected and the shards refused. The node starts on the damaged disk, is held to that, and ends; then the
+/// disk is put back as it was before the damage, as from a good image.
 ///
 /// A record that nothing later vouches for (no record after it says that it was durable) looks like a torn tail when it
 /// rots; that window is the design's known limit and is left alone.
@@ -82,9 +82,10 @@ final class FaultAtlas {
         let length = disk.contents(name.description)?.count ?? 0
         let sector = start..<min(length, start + VirtualDisk.sectorBytes)
         let hit = records.filter { $0.offset < sector.upperBound && $0.end > sector.lowerBound }
-        let vouched = scanned.flatMap { other, records in
-            records.filter { record in other != name || !hit.contains { $0.offset == record.offset } }
-        }.map(\.header.durableLSN).max() ?? .zero
+        let vouched =
+            scanned.flatMap { other, records in
+                records.filter { record in other != name || !hit.contains { $0.offset == record.offset } }
+            }.map(\.header.durableLSN).max() ?? .zero
         guard hit.allSatisfy({ $0.header.lsn <= vouched }) else { return nil }
         return Victim(name: name.description, sector: sector, records: hit)
     }

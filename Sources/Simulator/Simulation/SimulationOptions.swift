@@ -61,7 +61,7 @@ public struct SimulationOptions: Sendable {
         troubleNanoseconds = Span.millisecond * (300 + random.below(UInt64(2_000)))
         thinkNanoseconds = Span.millisecond * [2, 20, 100][random.below(3)]
         timeoutNanoseconds = Span.millisecond * (400 + random.below(UInt64(1_600)))
-        applyNanoseconds = Span.microsecond * (1 + random.below(UInt64(400)))
+        applyNanoseconds = Span.microsecond * (1 + random.below([400, 5_000, 50_000][random.below(3)]))
         readNanoseconds = Span.microsecond * (20 + random.below(UInt64(3_000)))
         flushNanoseconds = Span.millisecond * (1 + random.below(UInt64(60)))
         lossPercent = 1 + random.below(UInt64(8))

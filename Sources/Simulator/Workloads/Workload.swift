@@ -1,8 +1,8 @@
 import Entities
 import Primitives
 
-/// A kind of work: what clients ask next, and what must hold of it at the end. Workloads share one node and one history,
-/// and are mixed by the seed.
+/// A kind of work: what clients ask next, and what must hold of it at the end. Workloads share one node and one
+/// history, and are mixed by the seed.
 protocol Workload: AnyObject {
     var kind: WorkloadKind { get }
     /// Once, before anything runs.

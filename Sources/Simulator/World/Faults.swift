@@ -45,10 +45,10 @@ public final class FaultLedger {
 
 /// Rare places that a long swarm must have been at.
 public enum Probe: UInt8, CaseIterable, Sendable {
-    case fetchedFromDisk, parkedBehindFetch, severalUpdatesInOneGroup, groupRefused, queueItemsFull, queueBytesFull
-    case queueTooOld, idempotentReplay, replayOfPending, idempotencyMismatch, duplicateRequestSeen
-    case refusalSeenThroughOverlay, tornTailCut, namesLostInCrash, replayedAtStart, crashedInRecovery, segmentRecycled
-    case corruptionDetected, diskFullAnswered, healedDiskFull, processEndedOnLogError, storeUnreadable
+    case fetchedFromDisk, severalUpdatesInOneGroup, groupRefused, queueItemsFull, queueBytesFull
+    case queueTooOld, idempotentReplay, idempotencyMismatch, duplicateRequestSeen
+    case tornTailCut, namesLostInCrash, replayedAtStart, crashedInRecovery, segmentRecycled
+    case corruptionDetected, diskFullAnswered, processEndedOnLogError, storeUnreadable
     case storeFlushFailed, expiredSeen, rewoundWallClock, pausedMidGroup, unknownOutcomeTookEffect
     case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, drained
 

@@ -10,8 +10,8 @@ extension VirtualDisk {
     /// The live bytes of a file; `nil` where there is none of that name.
     func contents(_ name: String) -> [UInt8]? { names[name].map { files[$0].live } }
 
-    /// Reads up to `count` bytes. `fresh`: the page cache is dropped first, so that what was never written back and is no
-    /// longer going to be (the pages of a failed sync) is not seen.
+    /// Reads up to `count` bytes. `fresh`: the page cache is dropped first, so that what was never written back and is
+    /// no longer going to be (the pages of a failed sync) is not seen.
     func read(
         _ name: String, at offset: Int, _ count: Int, fresh: Bool,
         done: @escaping (Result<[UInt8], DiskFailure>) -> Void

@@ -10,8 +10,9 @@ enum DiskFailure: Error {
 }
 
 /// One directory of files with two images each: live (what a running process reads, as the page cache) and durable
-/// (what a power cut leaves). A power cut keeps any subset of the writes not synced, sector by sector; a name is durable
-/// only after its directory was synced. A killed process loses nothing, and what it never synced stays unsynced.
+/// (what a power cut leaves). A power cut keeps any subset of the writes not synced, sector by sector; a name is
+/// durable only after its directory was synced. A killed process loses nothing, and what it never synced stays
+/// unsynced.
 ///
 /// Operations change the live image when they are issued and report after a latency; whoever issued them must have
 /// forgotten them by then if its process has died.
