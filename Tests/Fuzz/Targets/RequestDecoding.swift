@@ -1,3 +1,4 @@
+import Entities
 @testable import HTTPFront
 import NIOCore
 
