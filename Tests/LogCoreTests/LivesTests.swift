@@ -3,8 +3,8 @@ import LogFormat
 import Primitives
 import Testing
 
-/// Many short lives of one log: random writes, flushes, idle times, failing disks and crashes that keep a random
-/// subset, also in the middle of recovery. Whatever was acknowledged must be there afterwards, and nothing else.
+/// Many short lives of one log: random writes, flushes, idle times, failing disks and crashes that keep a random subset,
+/// also in the middle of recovery. Whatever was acknowledged must be there afterwards, and nothing else.
 enum Lives {
     /// What went wrong, and in which life; `nil` when nothing did.
     static func run(seed: UInt64, lives: Int = 8, mutants: Mutants = .none) -> String? {
@@ -78,17 +78,6 @@ enum Lives {
     }
 
     #if KEYSTEAD_MUTANTS
-<<<<<<< HEAD
-        /// The tests are tested: each planted bug of the log is caught.
-        @Test(arguments: [
-            Mutant.acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
-            .recycleByAppliedNotFlushed, .syncErrorRetried, .directorySyncSkipped,
-        ])
-        func plantedBugsAreCaught(mutant: Mutant) {
-            let caught = (0..<400).first { Lives.run(seed: UInt64($0), mutants: Mutants([mutant])) != nil }
-            #expect(caught != nil, "\(mutant)")
-        }
-=======
     /// The tests are tested: each planted bug of the log is caught.
     @Test(arguments: [
         Mutant.saltIgnored, .acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
@@ -98,18 +87,17 @@ enum Lives {
         let caught = (0..<400).first { Lives.run(seed: UInt64($0), mutants: Mutants([mutant])) != nil }
         #expect(caught != nil, "\(mutant)")
     }
->>>>>>> log
 
-        /// Recovery that shrugs damage off loses what was acknowledged.
-        @Test func corruptionTakenForATornTailIsCaught() throws {
-            let rig = RecoveryTests.written(9)
-            let last = try #require(RecoveryTests.segments(rig).last)
-            let effects = RecoveryTests.records(rig, last).filter { $0.header.type == .effect }
-            var crashed = rig.powerCut()
-            crashed.disk.tamper(last) { $0[effects[1].offset] ^= 1 }
-            crashed.mutants = Mutants([.corruptionTakenForTornTail])
-            crashed.open()
-            #expect(crashed.report.quarantined.isEmpty && crashed.violation() != nil)
-        }
+    /// Recovery that shrugs damage off loses what was acknowledged.
+    @Test func corruptionTakenForATornTailIsCaught() throws {
+        let rig = RecoveryTests.written(9)
+        let last = try #require(RecoveryTests.segments(rig).last)
+        let effects = RecoveryTests.records(rig, last).filter { $0.header.type == .effect }
+        var crashed = rig.powerCut()
+        crashed.disk.tamper(last) { $0[effects[1].offset] ^= 1 }
+        crashed.mutants = Mutants([.corruptionTakenForTornTail])
+        crashed.open()
+        #expect(crashed.report.quarantined.isEmpty && crashed.violation() != nil)
+    }
     #endif
 }
