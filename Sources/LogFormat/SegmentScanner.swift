@@ -65,7 +65,7 @@ public struct SegmentScanner: Sendable {
         self.expectedLSN = header.firstLSN
         self.previousChecksum = header.previousChecksum == 0 ? nil : header.previousChecksum
         self.readsPastEnd = mutants.has(.recycledSegmentReplayed)
-        self.trustsChecksumAlone = readsPastEnd || mutants.has(.saltIgnored)
+        self.trustsChecksumAlone = readsPastEnd
     }
 
     /// The next record or stretch of damage; `nil` at the segment's end: after its seal, its last LSN, or the damage
