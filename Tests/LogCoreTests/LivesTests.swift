@@ -3,8 +3,8 @@ import LogFormat
 import Primitives
 import Testing
 
-/// Many short lives of one log: random writes, flushes, idle times, failing disks and crashes that keep a random subset,
-/// also in the middle of recovery. Whatever was acknowledged must be there afterwards, and nothing else.
+/// Many short lives of one log: random writes, flushes, idle times, failing disks and crashes that keep a random
+/// subset, also in the middle of recovery. Whatever was acknowledged must be there afterwards, and nothing else.
 enum Lives {
     /// What went wrong, and in which life; `nil` when nothing did.
     static func run(seed: UInt64, lives: Int = 8, mutants: Mutants = .none) -> String? {
@@ -80,7 +80,7 @@ enum Lives {
     #if KEYSTEAD_MUTANTS
     /// The tests are tested: each planted bug of the log is caught.
     @Test(arguments: [
-        Mutant.saltIgnored, .acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
+        Mutant.acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
         .recycleByAppliedNotFlushed, .syncErrorRetried, .directorySyncSkipped,
     ])
     func plantedBugsAreCaught(mutant: Mutant) {
