@@ -173,6 +173,9 @@ extension ConnectionHandler {
         let body = bodyBytes
         bodyBytes = []
         if !collected.keepsAlive || isDraining { phase = .finishing }
+        // A pipelined read sees the writes that its own connection sent before it.
+        let isBehindWrite = exchanges.contains { $0.isWrite && $0.reply == nil }
+        let work = isBehindWrite ? collected.work.inQueueOrder : collected.work
         var listShape: ListShape?
         if case .list(_, let shape) = collected.work { listShape = shape }
         let slot = append(
@@ -180,6 +183,6 @@ extension ConnectionHandler {
                 route: collected.route, isHead: collected.isHead, isOldVersion: collected.isOldVersion,
                 key: collected.work.key, isWrite: collected.work.isWrite, listShape: listShape, startedAt: now,
                 byteCount: body.count, reply: nil))
-        service.run(collected.work, body: body, replyTo: self, slot: slot)
+        service.run(work, body: body, replyTo: self, slot: slot)
     }
 }

@@ -47,6 +47,12 @@ enum Work {
         }
     }
 
+    /// The same, answered after the writes that its entity's queue already holds, where it is a read of an entity.
+    var inQueueOrder: Work {
+        guard case .read(let request) = self, case .entity = request.kind else { return self }
+        return .read(ReadRequest(key: request.key, kind: request.kind, inQueueOrder: true))
+    }
+
     var isWrite: Bool {
         switch self {
         case .write: true

@@ -149,7 +149,7 @@ final class NodeParts: Sendable {
         var seats = opened.seats
         for shard in report.quarantined {
             guard case .served(let host) = seats[Int(shard.shard.rawValue)] else { continue }
-            let reason = "\(shard)"
+            let reason = shard.sentence
             host.store.close()
             seats[Int(shard.shard.rawValue)] = .unavailable(epoch: host.epoch, reason: reason)
             logger.error("a shard is quarantined", metadata: ["shard": "\(shard.shard)", "reason": "\(reason)"])
