@@ -95,6 +95,7 @@ final class NodeParts: Sendable {
         let flushes = FlushCoordinator(
             table: table, resources: resources, log: log, storeFailed: failure)
         self.flushes = flushes
+        flushes.flushReplayed(through: recovery.lastLSN)
         space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
         let loops = Self.makeLoops(group, table, time, log, readPool, space, flushes, configuration, failure)
         self.loops = loops
@@ -130,6 +131,7 @@ final class NodeParts: Sendable {
         let log: NodeLog
         let seats: [ShardTable.Seat]
         let clockFloor: Timestamp
+        let lastLSN: LSN
     }
 
     /// Opens the log, brings the stores up to it, and takes the shards out of service whose records are not complete.
@@ -160,7 +162,7 @@ final class NodeParts: Sendable {
                 "clean": "\(report.wasClean)", "records-replayed": "\(report.recordsReplayed)",
                 "bytes-cut": "\(report.tornTail?.bytesCut ?? 0)", "last-lsn": "\(report.lastLSN)",
             ])
-        return Recovery(log: log, seats: seats, clockFloor: replayer.clockFloor)
+        return Recovery(log: log, seats: seats, clockFloor: replayer.clockFloor, lastLSN: report.lastLSN)
     }
 
     // MARK: Life

@@ -62,6 +62,10 @@ final class FlushCoordinator: Sendable {
         ]
     }
 
+    /// Flushes, in the background, whatever came from records up to `lsn`: after a crash what was replayed goes to disk,
+    /// so that crash after crash does not pile up segments.
+    func flushReplayed(through lsn: LSN) { scheduler.recycle(below: lsn.next) }
+
     private func lookAtCompaction() {
         let isBehind = table.hosts.contains { host in
             ((try? host.store.statistics().sortedRuns) ?? 0) > StoreStatistics.sortedRunsMax
