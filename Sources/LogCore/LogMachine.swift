@@ -191,7 +191,9 @@ public struct LogMachine: Sendable {
     /// when only input can change anything.
     public var deadline: MonotonicTime? {
         guard failure == nil, !isClosed else { return nil }
-        return [commit.retryAt, background.retryAt, hintTime].compactMap { $0 }.min()
+        // While a step is out its completion comes first; a moment that passes meanwhile must not be asked for in a loop.
+        let backgroundRetry = background.isStepOut ? nil : background.retryAt
+        return [commit.retryAt, backgroundRetry, hintTime].compactMap { $0 }.min()
     }
 
     public var statistics: LogStatistics {

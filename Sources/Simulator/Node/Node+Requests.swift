@@ -107,7 +107,7 @@ extension Node {
         case .absent: settle(pending, index, evaluate(read, nil, shard))
         case .failed(let reason): settle(pending, index, unreadable(reason, shard))
         case .notCached:
-            world.faults.hit(.cacheMiss)
+            missCache()
             schedule(after: readLatency()) { [self] in
                 if readFails() {
                     settle(pending, index, unreadable("read error", shard))

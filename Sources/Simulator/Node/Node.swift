@@ -150,11 +150,12 @@ final class Node {
         if run == began { setAlarm() }
     }
 
-    /// Wakes the log at the moment it asked for.
+    /// Wakes the log at the moment it asked for, and never more often than once in a millisecond: a moment that has
+    /// passed stands until the step that is under way has ended.
     private func setAlarm() {
         guard let deadline = log?.deadline else { return }
         let delay = deadline.nanoseconds(since: clock.monotonic)
-        let time = world.now + max(delay, Span.microsecond)
+        let time = world.now + max(delay, Span.millisecond)
         guard time < alarm || alarm <= world.now else { return }
         alarm = time
         schedule(after: time - world.now) { [self] in

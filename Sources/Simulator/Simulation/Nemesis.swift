@@ -42,6 +42,7 @@ final class Nemesis {
 
     /// Begins, and goes on until ``stop()``.
     func start() {
+        if options.clockDrift != 0 { world.faults.hit(.clockDrift) }
         restart(after: 0)
         next()
     }

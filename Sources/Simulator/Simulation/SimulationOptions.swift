@@ -64,7 +64,7 @@ public struct SimulationOptions: Sendable {
         applyNanoseconds = Span.microsecond * (1 + random.below([400, 5_000, 50_000][random.below(3)]))
         readNanoseconds = Span.microsecond * (20 + random.below(UInt64(3_000)))
         flushNanoseconds = Span.millisecond * (1 + random.below(UInt64(60)))
-        lossPercent = 1 + random.below(UInt64(8))
+        lossPercent = 2 + random.below(UInt64(7))
         diskErrorEvery = 300 + random.below(UInt64(2_000))
         drawLimits(&random)
     }
@@ -74,7 +74,8 @@ public struct SimulationOptions: Sendable {
         // Three quarters of all kinds are on in a seed, and in one seed of sixteen nearly none.
         let calm = random.chance(1, in: 16)
         for fault in Fault.allCases where random.chance(calm ? 1 : 3, in: calm ? 8 : 4) { faults.insert(fault) }
-        if calm { faults.insert(.packetDelay) }
+        // Something must happen in the shortest run, too.
+        if !faults.contains(.packetLoss) { faults.insert(.packetDelay) }
         return faults
     }
 
