@@ -75,21 +75,25 @@ extension VirtualDisk {
 
     /// The whole disk: what a later assignment puts back.
     var image: Image {
-        get { Image(files: files, names: names, durableNames: durableNames, pendingNames: pendingNames) }
+        get { Image(files: files, names: names) }
         set {
             powerCuts += 1
             files = newValue.files
             names = newValue.names
-            durableNames = newValue.durableNames
-            pendingNames = newValue.pendingNames
+            // What is put back is a copy of what could be read, and a copy is synced: a start on the damaged disk
+            // may have found, and made durable, what was only in the cache when the image was taken.
+            for file in files.indices {
+                files[file].durable = files[file].live
+                files[file].pending.removeAll()
+            }
+            durableNames = names
+            pendingNames = []
         }
     }
 
     struct Image {
         fileprivate let files: [VirtualFile]
         fileprivate let names: NameTable
-        fileprivate let durableNames: NameTable
-        fileprivate let pendingNames: [NameChange]
     }
 
     /// Puts other bytes in place of some: a write that went astray, or one that never arrived.
