@@ -191,7 +191,8 @@ public struct LogMachine: Sendable {
     /// when only input can change anything.
     public var deadline: MonotonicTime? {
         guard failure == nil, !isClosed else { return nil }
-        // While a step is out its completion comes first; a moment that passes meanwhile must not be asked for in a loop.
+        // While a step is out its completion comes first; a moment that passes meanwhile must not be asked for in a
+        // loop.
         let backgroundRetry = background.isStepOut ? nil : background.retryAt
         return [commit.retryAt, backgroundRetry, hintTime].compactMap { $0 }.min()
     }

@@ -62,8 +62,8 @@ final class FlushCoordinator: Sendable {
         ]
     }
 
-    /// Flushes, in the background, whatever came from records up to `lsn`: after a crash what was replayed goes to disk,
-    /// so that crash after crash does not pile up segments.
+    /// Flushes, in the background, whatever came from records up to `lsn`: after a crash what was replayed goes to
+    /// disk, so that crash after crash does not pile up segments.
     func flushReplayed(through lsn: LSN) { scheduler.recycle(below: lsn.next) }
 
     private func lookAtCompaction() {
