@@ -6,7 +6,11 @@ import Testing
 
 /// Both checkers against histories that are known to be good or bad.
 @Suite struct RefereeTests {
-    private let key = try! EntityKey(plain: Array("a/1".utf8)[...], seed: 0)
+    private let key: EntityKey
+
+    init() throws {
+        key = try EntityKey(plain: Array("a/1".utf8)[...], seed: 0)
+    }
 
     private func write(_ id: UInt64, _ invoked: UInt64, _ returned: UInt64?) -> History.Operation {
         let put = WriteOperation(
