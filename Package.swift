@@ -38,6 +38,7 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioConcurrency: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -56,6 +57,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
@@ -82,20 +84,25 @@ let package = Package(
         // Floor 3: the sans-IO machines.
         floor("LogCore", ["Primitives", "LogFormat"]),
         floor("ShardCore", ["Primitives", "Entities", deque]),
+        floor("ClusterCore", ["Primitives", "Entities", "HashRing"]),
+        floor("PeerWire", ["Primitives", "Entities", "HashRing"]),
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
         floor("RocksStore", ["Primitives", "CRocksDB"]),
-        floor("ClusterMetadata", ["Primitives", "HashRing", "CPosixShims"]),
+        floor("PeerTransport", ["Primitives", "HashRing", "PeerWire", nioCore, nioPosix, nioSSL, deque]),
+        floor(
+            "ClusterMetadata",
+            ["Primitives", "HashRing", "ClusterCore", "CPosixShims", httpClient, nioCore, nioHTTP1, nioSSL]),
         floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
 
         // Floor 5: composition.
         floor(
             "NodeRuntime",
             [
-                "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "LogFiles", "RocksStore",
-                "ClusterMetadata", "HTTPFront", "CPosixShims", nioCore, nioPosix, nioConcurrency, logging, lifecycle,
-                signals, yams,
+                "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "ClusterCore", "PeerWire",
+                "LogFiles", "RocksStore", "ClusterMetadata", "PeerTransport", "HTTPFront", "CPosixShims", nioCore,
+                nioPosix, nioConcurrency, deque, logging, lifecycle, signals, yams,
             ]),
         floor("KeysteadClient", ["Primitives", httpClient, nioCore, nioPosix, nioHTTP1]),
 
@@ -105,7 +112,8 @@ let package = Package(
         tool("keysteadctl", ["AdminTool", arguments]),
 
         // The harness: floors 1 to 3 only.
-        floor("Simulator", ["Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore"]),
+        floor(
+            "Simulator", ["Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "ClusterCore"]),
         tool("keystead-simulate", ["Simulator", "Primitives", arguments]),
 
         // Benchmarks.
@@ -113,6 +121,9 @@ let package = Package(
         tool("load", ["LoadGenerator", arguments], path: "Bench/load"),
         tool("bare-http", [nioCore, nioPosix, nioHTTP1, arguments], path: "Bench/bare-http"),
         tool("raw-fdatasync", ["CPosixShims", histogram, arguments], path: "Bench/raw-fdatasync"),
+        tool(
+            "alone", ["Primitives", "HashRing", "LogFormat", "LogCore", "LogFiles", "CRocksDB", histogram, arguments],
+            path: "Bench/alone"),
 
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),
@@ -128,14 +139,26 @@ let package = Package(
             ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
         tests("EntitiesTests", ["Entities", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
-        tests("ClusterMetadataTests", ["ClusterMetadata", "HashRing", "Primitives"]),
+        tests("ClusterCoreTests", ["ClusterCore", "HashRing", "Primitives"]),
+        tests(
+            "ClusterMetadataTests",
+            ["ClusterMetadata", "ClusterCore", "HashRing", "Primitives", nioCore, nioPosix]),
         tests("HashRingTests", ["HashRing", "Primitives"]),
+        tests("PeerWireTests", ["PeerWire", "Entities", "HashRing", "Primitives"]),
+        tests(
+            "PeerTransportTests",
+            [
+                "PeerTransport", "PeerWire", "Entities", "HashRing", "Primitives", nioCore, nioPosix, nioConcurrency,
+                nioSSL,
+            ]),
         tests("LogFormatTests", ["LogFormat", "Primitives"], resources: [.copy("Fixtures")]),
         tests("LogCoreTests", ["LogCore", "LogFormat", "Primitives"]),
         tests("LogFilesTests", ["LogFiles", "LogCore", "LogFormat", "Primitives"]),
         tests("LoadGeneratorTests", ["LoadGenerator", "Primitives", nioCore, nioPosix, histogram]),
         tests("ShardCoreTests", ["ShardCore", "Entities", "Primitives"]),
-        tests("SimulatorTests", ["Simulator", "Primitives"]),
-        tests("NodeRuntimeTests", ["NodeRuntime", "Entities"]),
+        tests("SimulatorTests", ["Simulator", "ClusterCore", "Entities", "Primitives"]),
+        tests(
+            "NodeRuntimeTests",
+            ["NodeRuntime", "ClusterCore", "Entities", "HTTPFront", "HashRing", "Primitives", "ShardCore"]),
     ]
 )

@@ -29,7 +29,12 @@ public struct EntityKey: Hashable, Sendable {
         try self.init(text: plain, percentDecoding: false, seed: seed)
     }
 
-    private init(text: ArraySlice<UInt8>, percentDecoding: Bool, seed: UInt64) throws(Problem) {
+    /// Reads plain text where it lies, as in a message of a peer.
+    public init(plain: UnsafeRawBufferPointer, seed: UInt64) throws(Problem) {
+        try self.init(text: plain, percentDecoding: false, seed: seed)
+    }
+
+    private init(text: some Collection<UInt8>, percentDecoding: Bool, seed: UInt64) throws(Problem) {
         guard text.count <= KeyScan.textBytesMax else { throw KeyFault.idTooLong.problem }
         var bytes = Array(text)
         let scan: KeyScan

@@ -10,7 +10,8 @@ public struct Problem: Error, Sendable, Equatable {
     }
 }
 
-/// Each reason a caller can act on, with its HTTP status. `urn:keystead:error:CODE` is its public name.
+/// Each reason a caller can act on, with its HTTP status. `urn:keystead:error:CODE` is its public name. Raw values
+/// travel between nodes: new cases go to the end.
 public enum ProblemCode: UInt8, Sendable, CaseIterable {
     case badRequest
     case badKey
@@ -33,6 +34,11 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
     case outcomeUnknown
     case versionNotSupported
     case storageFull
+    // Of the admin listener alone.
+    case refused
+    case stalePlan
+    case concurrentChange
+    case metadataUnavailable
 
     /// The last part of `type`: `bad-request`, `not-json`, …
     public var name: StaticString {
@@ -58,6 +64,10 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
         case .outcomeUnknown: "outcome-unknown"
         case .versionNotSupported: "version-not-supported"
         case .storageFull: "storage-full"
+        case .refused: "refused"
+        case .stalePlan: "stale-plan"
+        case .concurrentChange: "concurrent-change"
+        case .metadataUnavailable: "metadata-unavailable"
         }
     }
 
@@ -74,7 +84,8 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
         case .expectationFailed: 417
         case .notJSON, .patchFailed, .idempotencyMismatch: 422
         case .fieldsTooLarge: 431
-        case .overloaded, .shardUnavailable, .shuttingDown: 503
+        case .refused, .stalePlan, .concurrentChange: 409
+        case .overloaded, .shardUnavailable, .shuttingDown, .metadataUnavailable: 503
         case .outcomeUnknown: 504
         case .versionNotSupported: 505
         case .storageFull: 507
@@ -88,7 +99,8 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
     /// (only under an Idempotency-Key or a precondition).
     public var retry: StaticString {
         switch self {
-        case .overloaded, .shardUnavailable, .shuttingDown, .storageFull: "safe"
+        case .overloaded, .shardUnavailable, .shuttingDown, .storageFull, .concurrentChange, .metadataUnavailable:
+            "safe"
         case .outcomeUnknown: "with-key"
         default: "never"
         }

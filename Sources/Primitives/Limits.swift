@@ -75,8 +75,121 @@ public enum Limits {
     public static let shardsMax = 4096
     public static let shardsDefault = 64
 
+    // MARK: Moves (DESIGN §9)
+
+    /// Committed updates that the source keeps for the target; beyond it the target must copy anew.
+    public static let moveTeeBytesMax = 64 << 20
+    /// The source hands over once the target lacks no more than this.
+    public static let moveHandoverLagBytes = 1 << 20
+    public static let moveHandoverLagPositionsMax: UInt64 = 4096
+    /// A freeze that has not come to the handover transaction after this long is given up.
+    public static let moveFreezeMilliseconds: UInt64 = 200
+    /// From a freeze that was given up to the next one; doubles up to the maximum.
+    public static let moveFreezePauseMilliseconds: UInt64 = 1000
+    public static let moveFreezePauseMillisecondsMax: UInt64 = 8000
+    /// Rounds of copying, one after the other, that may leave no less to do before the move is called not converging.
+    public static let moveRoundsMax = 3
+    public static let moveChunkBytesMax = 1 << 20
+    /// Chunks of one move asked for and not yet written.
+    public static let moveChunksInFlightMax = 4
+    public static let moveFilesMax = 65_536
+    /// How often a file that turns out wrong is fetched anew before the whole copy is.
+    public static let moveFileAttemptsMax = 3
+    public static let movePullBytesMax = 4 << 20
+    /// How long a pull waits at the source for something to be given.
+    public static let movePullMilliseconds: UInt64 = 1000
+    /// A request to the source that has no answer after this long, beyond what it waits there, counts as lost.
+    public static let moveAnswerMilliseconds: UInt64 = 10_000
+    /// From a failed attempt of a move's step to the next; doubles up to the maximum.
+    public static let moveBackOffMilliseconds: UInt64 = 100
+    public static let moveBackOffMillisecondsMax: UInt64 = 5000
+
+    // MARK: Cluster control (DESIGN §8)
+
+    /// A node that has been silent for this long counts as gone.
+    public static let sessionSeconds: UInt64 = 10
+    /// A shard that has moved away stays in the trash for this long.
+    public static let moveTrashSeconds: UInt64 = 24 * 3600
+
+    // MARK: Cluster control (DESIGN §8)
+
+    /// Conditions, and changes, of one metadata transaction: what an etcd of default settings takes.
+    public static let transactionOperationsMax = 128
+    /// Moves of shards that a node takes in, and gives away, at the same time.
+    public static let movesInMax = 2
+    public static let movesOutMax = 2
+    /// `throttle` where nobody has set it; zero: as fast as it goes.
+    public static let moveBytesPerSecondDefault: UInt64 = 0
+    /// Transactions that the controller wants of one look at the map.
+    public static let controllerTransactionsMax = 64
+    /// Finished operations that are remembered, the newest.
+    public static let finishedOperationsMax = 100
+    /// Sentences that say what an operation waits for.
+    public static let operationWaitsMax = 16
+
     // MARK: Memory (`--memory`)
 
     public static let memoryBytesDefault = 1 << 30
     public static let memoryBytesMin = 128 << 20
+
+    // MARK: Peer protocol (DESIGN §3)
+
+    /// A frame, header included: a page of a list that ends with the largest entity, and the keys of its items.
+    public static let peerFrameBytesMax = entityBytesCeiling + listBytesMax + (2 << 20)
+    /// The first frame of a connection, before the other side is known.
+    public static let peerHelloBytesMax = 512
+    /// A sentence in a message; longer ones are cut.
+    public static let peerTextBytesMax = 4 << 10
+    /// The part of a file that one answer carries.
+    public static let peerChunkBytesMax = 1 << 20
+    public static let peerManifestFilesMax = 1 << 16
+    public static let peerFileNameBytesMax = 255
+    public static let peerRecordsMax = 1 << 16
+    /// Open requests of one connection, and the bytes of their frames.
+    public static let peerInFlightMax = 4096
+    public static let peerInFlightBytesMax = 64 << 20
+    public static let peerConnectionsMax = 4096
+    public static let peerConnectMillisecondsMax: Int64 = 1000
+    public static let peerHandshakeMillisecondsMax: Int64 = 3000
+    public static let peerPingMilliseconds: Int64 = 5000
+    public static let peerBackoffMillisecondsMin: Int64 = 100
+    public static let peerBackoffMillisecondsMax: Int64 = 2000
+    public static let peerIdleSecondsMax: Int64 = 300
+    /// Deadlines of requests to peers are looked at this often.
+    public static let peerSweepMilliseconds: Int64 = 50
+
+    // MARK: etcd and the founding of a cluster (DESIGN §8)
+
+    public static let etcdEndpointsMax = 16
+    /// Operations of one transaction, and conditions: etcd's own default of `--max-txn-ops`.
+    public static let etcdTransactionOperationsMax = 128
+    /// Keys and values of one transaction: etcd's own default of `--max-request-bytes`, with room for the rest.
+    public static let etcdTransactionBytesMax = (3 << 19) - (32 << 10)
+    /// Of one transaction when a cluster is founded.
+    public static let foundingOperationsMax = 100
+    public static let foundingSecondsMax: UInt64 = 60
+    /// How long a founder that died keeps the next one waiting.
+    public static let foundingSessionSeconds: UInt64 = 10
+    public static let foundingPauseMilliseconds: UInt64 = 200
+    public static let joiningAttemptsMax = 16
+    /// Entries of one page of a range.
+    public static let etcdPageEntriesMax: UInt64 = 512
+    public static let etcdRangeRestartsMax = 8
+    public static let etcdAnswerBytesMax = 64 << 20
+    /// One message of a watch; etcd divides larger ones, and base64 adds a third.
+    public static let etcdWatchMessageBytesMax = 16 << 20
+    public static let etcdConnectionsMax = 64
+    public static let etcdConnectMilliseconds: UInt64 = 1000
+    /// One attempt of what can be asked again, and of a transaction.
+    public static let etcdReadMilliseconds: UInt64 = 3000
+    public static let etcdTransactionMilliseconds: UInt64 = 5000
+    /// All attempts together, at all endpoints; the last one may end later by its own limit.
+    public static let etcdCallMilliseconds: UInt64 = 8000
+    /// The pause after all endpoints have failed, twice as long after each round up to the last number.
+    public static let etcdPauseMilliseconds: UInt64 = 100
+    public static let etcdPauseMillisecondsMax: UInt64 = 1000
+    /// A watch that etcd ends, rather than the network, ends for its holder after so many times in a row.
+    public static let etcdWatchRefusalsMax = 5
+    /// A watch that has heard nothing for this long looks whether its endpoint still answers.
+    public static let etcdWatchSilenceMilliseconds: UInt64 = 3000
 }

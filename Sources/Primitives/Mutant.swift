@@ -23,6 +23,25 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case expiryByJumpingClock
     case refusalNotGated
     case parkedOrderLost
+    // The move of a shard.
+    case freezeDropsQueue
+    case handoverWithoutStoppingReads
+    case resumeWithoutChecking
+    case handoverBeforeTargetDurable
+    case teeGapIgnored
+    // The cluster.
+    case controllerActsWithoutComparing
+    case handoverWithoutEpochRaise
+    case forwardedTwice
+    case staleMapForwarded
+    case refusalAfterLoss
+    case targetServesUnread
+    case startActsUnsettled
+    case bootCountIgnored
+    case idempotencyRowsLeftBehind
+
+    /// Only a cluster of several nodes can show it.
+    public var needsCluster: Bool { rawValue >= Mutant.freezeDropsQueue.rawValue }
 }
 
 /// The mutants that are switched on: none, outside the simulator.

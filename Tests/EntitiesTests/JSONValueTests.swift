@@ -52,6 +52,17 @@ import Testing
         }
     }
 
+    @Test func unsignedIntegers() throws {
+        for value in [0, 1, UInt64(Int64.max), UInt64(Int64.max) + 1, UInt64.max] {
+            #expect(compact(.number(JSONNumber(unsigned: value))) == String(value))
+            #expect(try Self.number(String(value)).uint64 == value)
+        }
+        #expect(try Self.number("1e3").uint64 == 1000)
+        for text in ["-1", "18446744073709551616", "0.5", "1e19"] {
+            #expect(try Self.number(text).uint64 == nil)
+        }
+    }
+
     /// Numbers of few digits, where a `Double` is exact, are compared as it does.
     @Test func agreesWithDoubleWhereThatIsExact() throws {
         var random = SplitMix64(seed: 0x5EED_0040)

@@ -87,5 +87,9 @@ import Testing
         #expect(Limits.recordBytesMax <= Limits.queueBytesMax, "the largest write can be admitted to an empty queue")
         #expect(Limits.kindBytesMax + 1 + Limits.idBytesMax < Limits.uriBytesMax / 8)
         #expect(Limits.replayBytesMax >= 2 * Limits.segmentBytes)
+        #expect(Limits.recordBytesMax < Limits.moveTeeBytesMax, "the tee holds the largest update")
+        #expect(Limits.moveHandoverLagBytes <= Limits.movePullBytesMax, "what is near comes with one pull")
+        #expect(Limits.moveFreezeMilliseconds < Limits.queueAgeMillisecondsMax, "no freeze refuses for age")
+        #expect(Limits.movePullMilliseconds < Limits.moveAnswerMilliseconds)
     }
 }

@@ -4,8 +4,8 @@ enum Floors {
     static let byModule: [String: Int] = [
         "CRocksDB": 0, "CLZ4": 0, "CPosixShims": 0,
         "Primitives": 1,
-        "Entities": 2, "HashRing": 2, "LogFormat": 2, "PeerWire": 2,
-        "LogCore": 3, "ShardCore": 3,
+        "Entities": 2, "HashRing": 2, "LogFormat": 2,
+        "LogCore": 3, "ShardCore": 3, "ClusterCore": 3, "PeerWire": 3,
         "LogFiles": 4, "RocksStore": 4, "ClusterMetadata": 4, "PeerTransport": 4, "HTTPFront": 4,
         "NodeRuntime": 5, "KeysteadClient": 5, "LoadGenerator": 5,
         "AdminTool": 6,
@@ -23,7 +23,7 @@ enum Floors {
         ("DequeModule", 1), ("BasicContainers", 1),
         ("Glibc", 4), ("Synchronization", 4), ("Dispatch", 5),
         ("NIOCore", 4), ("NIOPosix", 4), ("NIOConcurrencyHelpers", 4), ("Logging", 4),
-        ("NIOHTTP1", 4), ("NIOEmbedded", 4), ("AsyncHTTPClient", 4), ("Histogram", 5),
+        ("NIOHTTP1", 4), ("NIOSSL", 4), ("NIOEmbedded", 4), ("AsyncHTTPClient", 4), ("Histogram", 5),
         ("ServiceLifecycle", 5), ("UnixSignals", 5), ("Yams", 5), ("Metrics", 5), ("Prometheus", 5),
         ("NIOFoundationCompat", 5), ("FoundationEssentials", 4), ("ArgumentParser", 6), ("Foundation", 6),
     ]

@@ -6,12 +6,20 @@ public struct JSONNumber: Sendable {
 
     public init(_ value: Int64) { storage = JSONText(Array(String(value).utf8)) }
 
+    public init(unsigned value: UInt64) { storage = JSONText(Array(String(value).utf8)) }
+
     public var text: ArraySlice<UInt8> { storage.bytes }
 
     /// The value, where it is a whole number of 64 bits, however it is written: `10`, `1e1` and `10.0` alike.
     public var int64: Int64? {
         guard case .exact(let value) = integer else { return nil }
         return value
+    }
+
+    /// The value, where it is a whole number from 0 to 2^64 - 1; above 2^63 - 1 written in digits only.
+    public var uint64: UInt64? {
+        if let value = int64 { return UInt64(exactly: value) }
+        return UInt64(String(decoding: text, as: UTF8.self))
     }
 
     enum IntegerValue: Equatable {
