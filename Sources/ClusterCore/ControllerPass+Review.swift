@@ -1,0 +1,139 @@
+internal import HashRing
+internal import Primitives
+
+/// What each operation that has not ended needs: planning anew, or its end.
+extension ControllerPass {
+    mutating func reviewOperations() {
+        for operation in map.operations where !operation.state.isFinished {
+            switch operation.kind {
+            case .rebalance: reviewRebalance(operation)
+            case .drain: reviewDrain(operation)
+            case .move: reviewMove(operation)
+            case .remove, .weight: put(operation.ended(.done, at: now))
+            }
+        }
+    }
+
+    /// Where a move of an operation stands.
+    private enum Standing {
+        /// In its own hands, or in another operation's, and to be looked at again.
+        case underWay
+        case settled
+        case waiting
+        /// Its shard has been taken somewhere else.
+        case overtaken(by: NodeID)
+    }
+
+    private func standing(_ move: PlannedMove, of operation: OperationRecord) -> Standing {
+        guard let shard = map.shard(move.shard)?.record else { return .settled }
+        if let current = shard.move {
+            // Another operation that takes it on from where this one brought it is none of this one's business.
+            return shard.primary == move.to && current.operation != operation.id ? .settled : .underWay
+        }
+        if shard.primary == move.to { return .settled }
+        return shard.primary == move.from ? .waiting : .overtaken(by: shard.primary)
+    }
+
+    /// Targets that are not active are planned anew, for those shards only; one that is not alive is waited for.
+    private mutating func reviewRebalance(_ operation: OperationRecord) {
+        var reviewed = operation
+        var lost: Set<ShardID> = []
+        var open = 0
+        reviewed.moves = operation.moves.filter { move in
+            switch standing(move, of: operation) {
+            case .settled: return true
+            case .underWay: break
+            case .overtaken: return false
+            case .waiting:
+                guard map.node(move.to)?.state.takesReplicas == true else {
+                    lost.insert(move.shard)
+                    return false
+                }
+            }
+            open += 1
+            return true
+        }
+        if !lost.isEmpty {
+            let planned = RebalanceProposal.rebalance(map).moves.filter { lost.contains($0.shard) }
+            open += planned.count
+            reviewed.moves = (reviewed.moves + planned).sorted { $0.shard < $1.shard }
+        }
+        if open == 0 {
+            put(reviewed.ended(.done, at: now), if: [map.unchanged(.mapRevision)])
+        } else if reviewed != operation {
+            put(reviewed)
+        }
+    }
+
+    private mutating func reviewDrain(_ operation: OperationRecord) {
+        guard let id = operation.node, var node = map.node(id), node.state == .draining else {
+            let state = operation.node.flatMap { map.node($0) }?.state.rawValue ?? "unknown"
+            put(operation.ended(.cancelled, at: now, "the node is \(state)"))
+            return
+        }
+        let isEmpty = map.shards.allSatisfy { $0.primary != id && $0.move?.from != id && $0.move?.to != id }
+        let reviewed = replanned(operation, leaving: id)
+        if isEmpty {
+            node.state = .drained
+            let key = MetadataKey.operation(operation.id)
+            changed.insert(operation.id)
+            act(
+                if: [map.unchanged(key), map.unchanged(.node(id)), map.unchanged(.mapRevision)],
+                then: [
+                    .put(key, reviewed.ended(.done, at: now).encoded()), .put(.node(id), node.encoded()),
+                ])
+        } else if reviewed != operation {
+            put(reviewed)
+        }
+    }
+
+    /// The drain with a move for every shard that the node still owns: what came to it meanwhile, and what cannot go
+    /// where it was to go. A shard that went elsewhere counts as moved there.
+    private func replanned(_ operation: OperationRecord, leaving id: NodeID) -> OperationRecord {
+        var moves: [ShardID: PlannedMove] = [:]
+        var stuck: Set<ShardID> = []
+        for move in operation.moves {
+            moves[move.shard] = move
+            switch standing(move, of: operation) {
+            case .settled, .underWay: break
+            case .waiting: if map.obstacle(toTarget: move.to) != nil { stuck.insert(move.shard) }
+            case .overtaken(let node):
+                moves[move.shard] = node == id ? nil : PlannedMove(shard: move.shard, from: id, to: node)
+            }
+        }
+        for shard in map.shardIDs {
+            guard let record = map.shard(shard)?.record, record.primary == id, record.move == nil else { continue }
+            if moves[shard]?.from != id || moves[shard]?.to == id { stuck.insert(shard) }
+        }
+        if !stuck.isEmpty {
+            for move in RebalanceProposal.drain(id, map).moves where stuck.contains(move.shard) {
+                moves[move.shard] = move
+            }
+        }
+        var replanned = operation
+        replanned.moves = moves.values.sorted { $0.shard < $1.shard }
+        return replanned
+    }
+
+    private mutating func reviewMove(_ operation: OperationRecord) {
+        var reviewed = operation
+        for (index, move) in operation.moves.enumerated() {
+            switch standing(move, of: operation) {
+            case .underWay: return
+            case .settled: continue
+            case .waiting, .overtaken: break
+            }
+            guard let target = map.node(move.to), target.state.takesReplicas else {
+                let state = map.node(move.to)?.state.rawValue ?? "unknown"
+                put(operation.ended(.failed, at: now, "\(move.to) is \(state): it takes no shards"))
+                return
+            }
+            if case .overtaken(let node) = standing(move, of: operation) {
+                reviewed.moves[index] = PlannedMove(shard: move.shard, from: node, to: move.to)
+                put(reviewed)
+            }
+            return
+        }
+        put(operation.ended(.done, at: now), if: [map.unchanged(.mapRevision)])
+    }
+}

@@ -1,0 +1,119 @@
+public import Entities
+public import HashRing
+public import Primitives
+
+/// The way of one request through the cluster, as the node that a client asked sees it: at most one hop, never twice
+/// what must not happen twice (G6), and an end by the deadline.
+///
+/// Pure. The node calls ``next(owner:now:)`` and does what it says; what came of a hop it tells by
+/// ``notOwner(now:)``, ``notSent(now:)`` or ``answerLost(now:)``, and asks again.
+public struct RequestRoute: Sendable {
+    public enum Step: Sendable {
+        /// This node owns the shard: execute here.
+        case execute
+        /// Send it there, once. It is not to be forwarded from there.
+        case forward(NodeID)
+        /// A forwarded request that this node does not own: answer so, and do nothing.
+        case answerNotOwner
+        /// Read the map from the metadata store, then ask again; where it cannot be read, ask again all the same.
+        case readMap
+        /// Ask again then.
+        case pause(until: MonotonicTime)
+        case refuse(Problem)
+    }
+
+    private let node: NodeID
+    private let isForwarded: Bool
+    /// May be executed twice without harm: a read, or a write with an Idempotency-Key.
+    private let mayRepeat: Bool
+    private let isWrite: Bool
+    private let deadline: MonotonicTime
+    private let mutants: Mutants
+
+    /// An attempt was sent whose answer never came.
+    private var isLost = false
+    private var pausedUntil: MonotonicTime?
+    private var mustReadMap = false
+    private var pauses: UInt64 = 0
+
+    private static let pauseMilliseconds: UInt64 = 10
+    private static let pauseMillisecondsMax: UInt64 = 200
+
+    /// - Parameters:
+    ///   - node: this one.
+    ///   - isForwarded: it came from another node.
+    ///   - deadline: by this node's clock.
+    public init(
+        node: NodeID, isForwarded: Bool, isWrite: Bool, mayRepeat: Bool, deadline: MonotonicTime,
+        mutants: Mutants = .none
+    ) {
+        self.node = node
+        self.isForwarded = isForwarded
+        self.isWrite = isWrite
+        self.mayRepeat = mayRepeat
+        self.deadline = deadline
+        self.mutants = mutants
+    }
+
+    /// - Parameters:
+    ///   - owner: the shard's primary by this node's map. An owner that does not serve the shard yet pauses it by
+    ///     ``notSent(now:)``.
+    ///   - now: by the clock of the deadline.
+    public mutating func next(owner: NodeID?, now: MonotonicTime) -> Step {
+        if isForwarded, !mutants.has(.staleMapForwarded) { return owner == node ? .execute : .answerNotOwner }
+        if isLost, !mayRepeat, !mutants.has(.forwardedTwice) { return .refuse(unknown) }
+        if now >= deadline {
+            if isLost, isWrite { return .refuse(unknown) }
+            return .refuse(Problem(.shardUnavailable, "the shard's owner cannot be reached; nothing was done"))
+        }
+        if let until = pausedUntil, until > now { return .pause(until: min(until, deadline)) }
+        pausedUntil = nil
+        if mustReadMap {
+            mustReadMap = false
+            return .readMap
+        }
+        guard let owner else {
+            rest(now)
+            return .pause(until: pausedUntil ?? deadline)
+        }
+        return owner == node ? .execute : .forward(owner)
+    }
+
+    /// The owner by our map says that it is not, and has done nothing: one of the two maps is old.
+    public mutating func notOwner(now: MonotonicTime) { rest(now) }
+
+    /// The request has not left this node, or not reached the machine of its shard.
+    public mutating func notSent(now: MonotonicTime) { rest(now) }
+
+    /// The request was sent, and no answer will come.
+    public mutating func answerLost(now: MonotonicTime) {
+        isLost = true
+        rest(now)
+    }
+
+    /// What the owner answered. `nil`: it is not the answer to give, ask again.
+    ///
+    /// After an attempt whose answer was lost, no refusal of a later one says that nothing happened: the first may have
+    /// been executed, or may be yet.
+    public mutating func answered(_ answer: Answer, now: MonotonicTime) -> Answer? {
+        guard isLost, isWrite, case .refused(let problem, _, _) = answer, problem.code != .outcomeUnknown,
+            !mutants.has(.refusalAfterLoss)
+        else { return answer }
+        guard now < deadline, problem.code.retry.description == "safe" else {
+            return .refused(unknown, currentVersion: nil, nil)
+        }
+        rest(now)
+        return nil
+    }
+
+    private mutating func rest(_ now: MonotonicTime) {
+        let pause = min(Self.pauseMilliseconds << min(pauses, 8), Self.pauseMillisecondsMax)
+        pauses += 1
+        pausedUntil = now.adding(nanoseconds: pause * 1_000_000)
+        mustReadMap = true
+    }
+
+    private var unknown: Problem {
+        Problem(.outcomeUnknown, "the write was sent to the shard's owner, and no answer came")
+    }
+}
