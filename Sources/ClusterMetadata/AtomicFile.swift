@@ -1,4 +1,5 @@
 internal import CPosixShims
+internal import ClusterCore
 
 /// A small file that is replaced whole: at any crash the name leads to the old bytes or to the new ones.
 ///

@@ -1,3 +1,4 @@
+internal import ClusterCore
 internal import Primitives
 
 /// The embedded metadata file, whole. Little-endian.

@@ -1,3 +1,4 @@
+public import ClusterCore
 internal import Synchronization
 
 /// The metadata store of a cluster that lives in one process: all of it in memory, and in one small file that every

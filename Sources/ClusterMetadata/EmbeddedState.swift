@@ -1,3 +1,5 @@
+internal import ClusterCore
+
 /// The embedded store as a value: what is stored, at which revision, and what happened lately. No file, no lock, no
 /// watcher: those stand around it.
 struct EmbeddedState: Sendable, Equatable {

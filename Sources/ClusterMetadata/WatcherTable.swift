@@ -1,3 +1,4 @@
+internal import ClusterCore
 internal import Synchronization
 
 /// Who watches what. Changes are sent under the store's lock, so each watcher sees them in order and none twice.
