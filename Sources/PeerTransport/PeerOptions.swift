@@ -1,0 +1,117 @@
+public import HashRing
+public import NIOCore
+internal import NIOSSL
+internal import PeerWire
+internal import Primitives
+
+/// Who this node is, as its hello says it.
+public struct PeerIdentity: Sendable {
+    public let node: NodeID
+    public let clusterHigh: UInt64
+    public let clusterLow: UInt64
+    public let storeHigh: UInt64
+    public let storeLow: UInt64
+    public let bootCount: UInt64
+    /// Of the cluster's ring: with it the keys in requests are hashed.
+    public let ringSeed: UInt64
+
+    public init(
+        node: NodeID, clusterHigh: UInt64, clusterLow: UInt64, storeHigh: UInt64, storeLow: UInt64, bootCount: UInt64,
+        ringSeed: UInt64
+    ) {
+        self.node = node
+        self.clusterHigh = clusterHigh
+        self.clusterLow = clusterLow
+        self.storeHigh = storeHigh
+        self.storeLow = storeLow
+        self.bootCount = bootCount
+        self.ringSeed = ringSeed
+    }
+
+    var hello: PeerHello {
+        PeerHello(
+            node: node, clusterHigh: clusterHigh, clusterLow: clusterLow, storeHigh: storeHigh, storeLow: storeLow,
+            bootCount: bootCount)
+    }
+
+    /// Why this node does not speak with the sender of `hello`; `nil` where it does.
+    func objection(to other: PeerHello) -> String? {
+        if let objection = hello.objection(to: other) { return objection }
+        guard other.node != node || (other.storeHigh == storeHigh && other.storeLow == storeLow) else {
+            return "another process calls itself \(node) as well, with another store"
+        }
+        return nil
+    }
+}
+
+/// A node and where it listens for its peers.
+public struct PeerAddress: Sendable, Hashable {
+    public let node: NodeID
+    public let host: String
+    public let port: Int
+
+    public init(node: NodeID, host: String, port: Int) {
+        self.node = node
+        self.host = host
+        self.port = port
+    }
+}
+
+/// Bounds and times of the peer connections of a node. The same on both sides of a connection keeps a client from being
+/// slowed down by the server's bounds before its own.
+public struct PeerOptions: Sendable {
+    /// Mutual TLS; plain TCP without it.
+    public var tls: PeerTLS?
+    /// Requests and their bytes that one connection may have open. Beyond them a client refuses, and a server stops
+    /// reading.
+    public var inFlightMax = Limits.peerInFlightMax
+    public var inFlightBytesMax = Limits.peerInFlightBytesMax
+    /// Connections that a server takes.
+    public var connectionsMax = Limits.peerConnectionsMax
+    public var connectTimeout: TimeAmount = .milliseconds(Limits.peerConnectMillisecondsMax)
+    /// From the first byte to both hellos, TLS included.
+    public var handshakeTimeout: TimeAmount = .milliseconds(Limits.peerHandshakeMillisecondsMax)
+    /// After this much silence a client pings; after three times as much, either side gives the connection up.
+    public var pingInterval: TimeAmount = .milliseconds(Limits.peerPingMilliseconds)
+    /// After a failed attempt there is none for this long; it doubles with each failure up to the maximum.
+    public var backoffMin: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMin)
+    public var backoffMax: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMax)
+    /// A client closes a connection that no request has used for this long.
+    public var idleTimeout: TimeAmount = .seconds(Limits.peerIdleSecondsMax)
+
+    public init(tls: PeerTLS? = nil) { self.tls = tls }
+}
+
+/// Certificate, key and authority of a node, for both roles. Each side asks the other for a certificate that the
+/// authority has signed and lets nobody else in.
+public struct PeerTLS: Sendable {
+    let client: NIOSSLContext
+    let server: NIOSSLContext
+
+    /// Reads PEM files.
+    ///
+    /// - Parameters:
+    ///   - certificate: this node's certificate first, then what leads to the authority.
+    ///   - authority: certificates of the authorities that sign the cluster's nodes, and of nobody else.
+    ///   - verifiesHostNames: whether a client also checks that the server's certificate names the host (or address)
+    ///     that it connected to.
+    public init(certificate: String, privateKey: String, authority: String, verifiesHostNames: Bool = true) throws {
+        let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }
+        let key = NIOSSLPrivateKeySource.privateKey(try NIOSSLPrivateKey(file: privateKey, format: .pem))
+
+        var serving = TLSConfiguration.makeServerConfiguration(certificateChain: chain, privateKey: key)
+        serving.minimumTLSVersion = .tlsv13
+        serving.trustRoots = .file(authority)
+        // A client has no host name; its certificate must be there and lead to the authority.
+        serving.certificateVerification = .noHostnameVerification
+        server = try NIOSSLContext(configuration: serving)
+
+        var calling = TLSConfiguration.makeClientConfiguration()
+        calling.minimumTLSVersion = .tlsv13
+        calling.trustRoots = .file(authority)
+        calling.certificateChain = chain
+        calling.privateKey = key
+        calling.certificateVerification = verifiesHostNames ? .fullVerification : .noHostnameVerification
+        client = try NIOSSLContext(configuration: calling)
+    }
+}

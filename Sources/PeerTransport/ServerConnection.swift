@@ -1,0 +1,261 @@
+internal import HashRing
+internal import NIOCore
+internal import PeerWire
+internal import Primitives
+
+/// One connection of a peer, from the server's side. It reads no further while it has as many requests open as it may,
+/// or while the peer does not take its answers.
+// SAFETY: everything but `eventLoop`, which never changes, is touched on that loop only.
+final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Stage {
+        case shakingHands
+        case serving(NodeID)
+        case closed
+    }
+
+    let eventLoop: any EventLoop
+    private let service: any PeerService
+    private let identity: PeerIdentity
+    private let options: PeerOptions
+    private let connections: ServerConnections
+
+    private var stage: Stage = .shakingHands
+    private var context: ChannelHandlerContext?
+    private var reader: FrameReader
+    private var output = FrameOutput()
+    private var isFlushScheduled = false
+    /// The bytes of each request that has not been answered, by id.
+    private var open: [UInt64: Int] = [:]
+    private var openBytes = 0
+    private var frameBytesMax = Limits.peerHelloBytesMax
+    private var isWritable = true
+    private var isTaking = false
+    /// The channel wants to read and may not yet.
+    private var isReadHeld = false
+    private var isDraining = false
+    private var handshake: Scheduled<Void>?
+    private var ticking: RepeatedTask?
+    private var silentTicks = 0
+
+    private static let flushedBytesMin = 256 << 10
+
+    init(
+        service: any PeerService, eventLoop: any EventLoop, identity: PeerIdentity, options: PeerOptions,
+        connections: ServerConnections
+    ) {
+        self.service = service
+        self.eventLoop = eventLoop
+        self.identity = identity
+        self.options = options
+        self.connections = connections
+        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed)
+    }
+
+    // MARK: Answers
+
+    /// On the loop.
+    func answer(_ id: UInt64, _ response: PeerResponse) {
+        if case .closed = stage { return }
+        guard let bytes = open.removeValue(forKey: id) else {
+            preconditionFailure("request \(id) of a peer is answered once")
+        }
+        openBytes -= bytes
+        write(response, id: id)
+        takeFrames()
+    }
+
+    private func write(_ response: PeerResponse, id: UInt64) {
+        let count = response.frameBytes
+        guard count <= frameBytesMax else {
+            let text = "the answer has \(count) bytes; \(frameBytesMax) at most are taken"
+            return write(.refused(PeerRefusal(.answerTooLong, text)), id: id)
+        }
+        output.append(count) { response.encodeFrame(id: id, into: $0) }
+        scheduleFlush()
+    }
+
+    private func write(_ control: PeerControl, id: UInt64) {
+        output.append(control.frameBytes) { control.encodeFrame(id: id, into: $0) }
+        scheduleFlush()
+    }
+
+    private func scheduleFlush() {
+        guard output.byteCount < Self.flushedBytesMin else { return flush() }
+        guard !isFlushScheduled else { return }
+        isFlushScheduled = true
+        eventLoop.execute {
+            self.isFlushScheduled = false
+            self.flush()
+        }
+    }
+
+    private func flush() {
+        guard let context, let bytes = output.take() else { return }
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
+    // MARK: Requests
+
+    /// Below this the connection may hand one more request to the service.
+    private var hasRoom: Bool {
+        isWritable && open.count < options.inFlightMax
+            && (open.isEmpty || openBytes < options.inFlightBytesMax)
+    }
+
+    /// Takes what has come, as far as there is room, and then lets the channel read on.
+    private func takeFrames() {
+        // An answer given while a request is taken: the loop below goes on anyway.
+        guard !isTaking else { return }
+        isTaking = true
+        defer { isTaking = false }
+        do throws(PeerWireError) {
+            while hasRoom, !isClosed {
+                guard let (id, bytes, frame) = try reader.next() else {
+                    if isReadHeld {
+                        isReadHeld = false
+                        context?.read()
+                    }
+                    return
+                }
+                take(id, bytes, frame)
+            }
+        } catch {
+            refuse("this is no stream of the peer protocol: \(error)")
+        }
+    }
+
+    private var isClosed: Bool {
+        if case .closed = stage { return true }
+        return false
+    }
+
+    private func take(_ id: UInt64, _ bytes: Int, _ frame: InboundFrame) {
+        switch (stage, frame) {
+        case (.serving(let node), .request(let request)):
+            guard !isDraining else {
+                return write(.refused(PeerRefusal(.shuttingDown, "\(identity.node) is going down")), id: id)
+            }
+            guard open.updateValue(bytes, forKey: id) == nil else {
+                return refuse("two open requests have the id \(id)")
+            }
+            openBytes += bytes
+            service.handle(request, from: node, reply: PeerReply(connection: self, id: id))
+        case (.serving, .unreadable(let type, let error)) where type.isRequest:
+            let code: PeerRefusal.Code =
+                if case .unknownType = error { .unsupported } else { .malformed }
+            write(.refused(PeerRefusal(code, "\(identity.node) cannot read the request: \(error)")), id: id)
+        case (.serving, .control(.ping)): write(.pong, id: id)
+        case (.serving, _): break
+        case (.shakingHands, .control(.hello(let hello))): greet(hello)
+        case (.shakingHands, .unreadable(_, let error)): refuse("\(identity.node) cannot read the hello: \(error)")
+        case (.shakingHands, _): refuse("a connection begins with a hello")
+        case (.closed, _): break
+        }
+    }
+
+    private func greet(_ hello: PeerHello) {
+        if let objection = identity.objection(to: hello) { return refuse(objection) }
+        guard !isDraining else { return refuse("\(identity.node) is going down") }
+        stage = .serving(hello.node)
+        handshake?.cancel()
+        frameBytesMax = hello.frameBytesMax
+        reader.frameBytesMax = Limits.peerFrameBytesMax
+        write(.hello(identity.hello), id: 0)
+    }
+
+    // MARK: Ends
+
+    /// Says why and closes.
+    private func refuse(_ reason: String) {
+        write(.refuse(reason), id: 0)
+        flush()
+        close()
+    }
+
+    func close() {
+        guard !isClosed else { return }
+        stage = .closed
+        open = [:]
+        openBytes = 0
+        handshake?.cancel()
+        ticking?.cancel()
+        context?.close(promise: nil)
+    }
+
+    /// Answers what is open, refuses what still comes, and asks the peer to close.
+    func drain() {
+        isDraining = true
+        switch stage {
+        case .shakingHands: refuse("\(identity.node) is going down")
+        case .serving: write(.bye, id: 0)
+        case .closed: break
+        }
+    }
+
+    // MARK: Time
+
+    private func startTicking() {
+        handshake = eventLoop.scheduleTask(in: options.handshakeTimeout) {
+            if case .shakingHands = self.stage { self.close() }
+        }
+        let interval = options.pingInterval
+        ticking = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            self.tick()
+        }
+    }
+
+    /// A client that is there pings after one interval of silence. What it sends while reading is held is not seen.
+    private func tick() {
+        silentTicks = isReadHeld ? 0 : silentTicks + 1
+        if silentTicks > 3 { close() }
+    }
+
+    // MARK: Channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        guard connections.add(self) else {
+            // Refused without a word: over the bound there is no reading of hellos either.
+            stage = .closed
+            context.close(promise: nil)
+            return
+        }
+        startTicking()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        close()
+        connections.remove(self)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if hasRoom || isClosed { context.read() } else { isReadHeld = true }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        silentTicks = 0
+        reader.add(unwrapInboundIn(data))
+        takeFrames()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        isWritable = context.channel.isWritable
+        if isWritable {
+            silentTicks = 0
+            takeFrames()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        close()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { close() }
+}

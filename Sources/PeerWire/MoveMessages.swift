@@ -1,0 +1,219 @@
+public import Primitives
+
+/// The files of a shard's checkpoint.
+///
+/// | offset | bytes | field |
+/// | --- | --- | --- |
+/// | 0 | 8 | epoch of the source |
+/// | 8 | 4 | number of files |
+/// | 12 | … | files, one after the other: |
+/// | +0 | 8 | size in bytes |
+/// | +8 | 4 | CRC32C of the whole file |
+/// | +12 | 2 | m, length of the name |
+/// | +14 | m | name, UTF-8 |
+public struct MoveManifest: Sendable, Equatable {
+    public struct File: Sendable, Equatable {
+        /// As the source calls it. The receiver must not take it for a path before it has looked at it.
+        public let name: String
+        public let byteCount: UInt64
+        public let checksum: UInt32
+
+        public init(name: String, byteCount: UInt64, checksum: UInt32) {
+            self.name = name
+            self.byteCount = byteCount
+            self.checksum = checksum
+        }
+    }
+
+    public let epoch: Epoch
+    public let files: [File]
+
+    private static let fileBytesMin = 14
+
+    public init(epoch: Epoch, files: [File]) {
+        self.epoch = epoch
+        self.files = files
+    }
+
+    init(from input: inout WireInput) throws(PeerWireError) {
+        epoch = try input.epoch()
+        let count = try input.count(max: Limits.peerManifestFilesMax, bytesEach: Self.fileBytesMin)
+        var files: [File] = []
+        files.reserveCapacity(count)
+        for _ in 0..<count {
+            let byteCount = try input.uint64()
+            let checksum = try input.uint32()
+            let name = try input.text(bytesMax: Limits.peerFileNameBytesMax)
+            files.append(File(name: name, byteCount: byteCount, checksum: checksum))
+        }
+        self.files = files
+    }
+
+    func write<Output: WireOutput>(to output: inout Output) {
+        output.write(epoch)
+        output.write(UInt32(files.count))
+        for file in files {
+            output.write(file.byteCount)
+            output.write(file.checksum)
+            output.write(file.name, bytesMax: Limits.peerFileNameBytesMax)
+        }
+    }
+}
+
+/// Committed records of a shard that is being moved, contiguous.
+///
+/// | offset | bytes | field |
+/// | --- | --- | --- |
+/// | 0 | 8 | epoch of the source |
+/// | 8 | 8 | position of the first record |
+/// | 16 | 8 | applied position of the source |
+/// | 24 | 1 | phase: 1 streaming, 2 frozen, 3 handed over, 4 restart |
+/// | 25 | 8 | frozen: through this position; handed over: the new epoch; else 0 |
+/// | 33 | 4 | number of records |
+/// | 37 | … | records, one after the other: |
+/// | +0 | 4 | n |
+/// | +4 | n | payload, as it stands in the log |
+public struct MoveRecords: Sendable, Equatable {
+    /// Where the source stands.
+    public enum Phase: Sendable, Equatable {
+        case streaming
+        /// Nothing comes after this position until it is handed over or thawed.
+        case frozen(through: Position)
+        /// The target is the owner, at this epoch, once it has read so itself.
+        case handedOver(Epoch)
+        /// The source cannot go on from where the target is: begin again with a checkpoint.
+        case restart
+    }
+
+    public let epoch: Epoch
+    /// Of `payloads[0]`; what comes next where there are none.
+    public let first: Position
+    public let payloads: [[UInt8]]
+    /// The source's.
+    public let applied: Position
+    public let phase: Phase
+
+    public init(epoch: Epoch, first: Position, payloads: [[UInt8]], applied: Position, phase: Phase) {
+        self.epoch = epoch
+        self.first = first
+        self.payloads = payloads
+        self.applied = applied
+        self.phase = phase
+    }
+
+    init(from input: inout WireInput) throws(PeerWireError) {
+        epoch = try input.epoch()
+        first = try input.position()
+        applied = try input.position()
+        let tag = try input.uint8()
+        let value = try input.uint64()
+        switch tag {
+        case 1: phase = .streaming
+        case 2: phase = .frozen(through: Position(value))
+        case 3: phase = .handedOver(Epoch(value))
+        case 4: phase = .restart
+        default: throw .malformed("the phase of a move is unknown")
+        }
+        let count = try input.count(max: Limits.peerRecordsMax, bytesEach: 4)
+        guard UInt64(count) <= .max - first.rawValue else { throw .malformed("positions run over") }
+        var payloads: [[UInt8]] = []
+        payloads.reserveCapacity(count)
+        for _ in 0..<count { payloads.append(try input.longArray()) }
+        self.payloads = payloads
+    }
+
+    func write<Output: WireOutput>(to output: inout Output) {
+        output.write(epoch)
+        output.write(first)
+        output.write(applied)
+        let (tag, value): (UInt8, UInt64) =
+            switch phase {
+            case .streaming: (1, 0)
+            case .frozen(let through): (2, through.rawValue)
+            case .handedOver(let epoch): (3, epoch.rawValue)
+            case .restart: (4, 0)
+            }
+        output.write(tag)
+        output.write(value)
+        output.write(UInt32(payloads.count))
+        for payload in payloads { output.writeLong(payload) }
+    }
+}
+
+/// How one move is getting on, as one of its two nodes sees it.
+///
+/// | offset | bytes | field |
+/// | --- | --- | --- |
+/// | 0 | 4 | shard |
+/// | 4 | 8 | bytes copied |
+/// | 12 | 8 | bytes to copy |
+/// | 20 | 8 | bytes a second |
+/// | 28 | 8 | lag in positions |
+/// | 36 | 4 | rounds |
+/// | 40 | 8 | bytes a second that it would need; 0 while it converges |
+/// | 48 | 2 + m | length and id of the operation |
+/// | … | 2 + m | length and name of the stage |
+public struct MoveReport: Sendable, Equatable {
+    public let shard: ShardID
+    public let operation: String
+    /// `learner`, `copy`, `catch-up`, `handover` or `retire`, as the shard's record names it.
+    public let stage: String
+    public let bytesDone: UInt64
+    public let bytesTotal: UInt64
+    public let bytesPerSecond: UInt64
+    /// Positions that the target is behind.
+    public let lag: UInt64
+    /// Copies that were begun; more than one after an overflow of the tee.
+    public let rounds: UInt32
+    /// Where the move does not converge: the rate at which it would. Else 0.
+    public let neededBytesPerSecond: UInt64
+
+    private static let bytesMin = 52
+
+    public init(
+        shard: ShardID, operation: String, stage: String, bytesDone: UInt64, bytesTotal: UInt64,
+        bytesPerSecond: UInt64, lag: UInt64, rounds: UInt32, neededBytesPerSecond: UInt64
+    ) {
+        self.shard = shard
+        self.operation = operation
+        self.stage = stage
+        self.bytesDone = bytesDone
+        self.bytesTotal = bytesTotal
+        self.bytesPerSecond = bytesPerSecond
+        self.lag = lag
+        self.rounds = rounds
+        self.neededBytesPerSecond = neededBytesPerSecond
+    }
+
+    static func readAll(from input: inout WireInput) throws(PeerWireError) -> [MoveReport] {
+        let count = try input.count(max: Limits.shardsMax, bytesEach: bytesMin)
+        var reports: [MoveReport] = []
+        reports.reserveCapacity(count)
+        for _ in 0..<count { reports.append(try MoveReport(from: &input)) }
+        return reports
+    }
+
+    private init(from input: inout WireInput) throws(PeerWireError) {
+        shard = try input.shard()
+        bytesDone = try input.uint64()
+        bytesTotal = try input.uint64()
+        bytesPerSecond = try input.uint64()
+        lag = try input.uint64()
+        rounds = try input.uint32()
+        neededBytesPerSecond = try input.uint64()
+        operation = try input.text(bytesMax: Limits.peerTextBytesMax)
+        stage = try input.text(bytesMax: Limits.peerTextBytesMax)
+    }
+
+    func write<Output: WireOutput>(to output: inout Output) {
+        output.write(shard)
+        output.write(bytesDone)
+        output.write(bytesTotal)
+        output.write(bytesPerSecond)
+        output.write(lag)
+        output.write(rounds)
+        output.write(neededBytesPerSecond)
+        output.write(operation, bytesMax: Limits.peerTextBytesMax)
+        output.write(stage, bytesMax: Limits.peerTextBytesMax)
+    }
+}
