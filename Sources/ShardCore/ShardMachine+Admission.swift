@@ -18,7 +18,8 @@ extension ShardMachine {
         admit(item, now: now, rows: rows)
     }
 
-    /// Admits a read that must see the writes queued before it. Other reads go beside the queue, to committed state.
+    /// Admits a read, of an entity or of an outcome, that must see the writes queued before it. Other reads go beside
+    /// the queue, to committed state, except while the shard is frozen and its reads are stopped: then they come here.
     public mutating func read(
         _ request: ReadRequest, ticket: Ticket, now: Timestamp, arrival: MonotonicTime, rows: some CommittedRows
     ) {
@@ -34,7 +35,7 @@ extension ShardMachine {
         }
         queuedItems += 1
         queuedBytes += item.bytes
-        enqueue(item, now: now, rows: rows)
+        if isHeld { held.append(item) } else { enqueue(item, now: now, rows: rows) }
     }
 
     /// Runs an admitted operation, behind those of its entity that wait for a fetch.
@@ -48,7 +49,8 @@ extension ShardMachine {
         }
     }
 
-    /// Why nothing more is admitted, or `nil`. The age limit looks at the oldest operation that waits for the log.
+    /// Why nothing more is admitted, or `nil`. The age limit looks at the oldest operation that waits for the log or
+    /// for the end of a freeze.
     private func fullness(adding item: Item) -> Problem? {
         if queuedItems >= settings.queueItemsMax {
             return Problem(
@@ -58,7 +60,7 @@ extension ShardMachine {
         if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 {
             return Problem(.overloaded, "shard \(shard) has \(queuedBytes) bytes queued; try again shortly")
         }
-        if let oldest = gated.first?.item.arrival {
+        if let oldest = (gated.first?.item ?? held.first)?.arrival {
             let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
             if age > settings.queueAgeMillisecondsMax {
                 return Problem(

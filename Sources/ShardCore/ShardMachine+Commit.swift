@@ -83,8 +83,9 @@ extension ShardMachine {
     }
 
     /// Every committed effect not yet applied, or `nil`. The caller writes them, and `through`, in one batch, and then
-    /// calls ``applied(upTo:)``.
-    public func takeCommit() -> CommitGroup? {
+    /// calls ``applied(upTo:)``. Changes nothing; `mutating`, since a machine that is a property of a class would
+    /// otherwise be copied for the call.
+    public mutating func takeCommit() -> CommitGroup? {
         guard applied < durable else { return nil }
         let count = Int(durable.rawValue - applied.rawValue)
         return CommitGroup(
@@ -119,6 +120,7 @@ extension ShardMachine {
         // Sorted, since a dictionary's order must not decide anything.
         let parked = lanes.values.flatMap { Array($0.parked) }.sorted { $0.ticket < $1.ticket }
         for item in parked { release(item, .refused(problem, currentVersion: nil, place(applied))) }
+        while let item = held.popFirst() { release(item, .refused(problem, currentVersion: nil, place(applied))) }
         lanes.removeAll()
         effects.removeAll()
         fetches.removeAll()

@@ -104,8 +104,10 @@ extension ShardMachine {
     private mutating func runRead(
         _ request: ReadRequest, _ item: Item, fetched: FetchedRows?, now: Timestamp, rows: some CommittedRows
     ) -> Bool {
-        guard case .entity(let preconditions) = request.kind else {
-            preconditionFailure("only reads of entities go through the queue")
+        let preconditions: Preconditions
+        switch request.kind {
+        case .entity(let given): preconditions = given
+        case .outcome(let name): return runOutcome(request.key, name, item, fetched: fetched, now: now, rows: rows)
         }
         switch currentRecord(of: request.key, fetched: fetched, rows: rows) {
         case .failed(let reason):
@@ -120,6 +122,29 @@ extension ShardMachine {
             case .notModified(let record): settle(item, .notModified(record, place))
             case .refused(let problem, let version):
                 settle(item, .refused(problem, currentVersion: version, place))
+            }
+        }
+        return true
+    }
+
+    private mutating func runOutcome(
+        _ key: EntityKey, _ name: [UInt8], _ item: Item, fetched: FetchedRows?, now: Timestamp,
+        rows: some CommittedRows
+    ) -> Bool {
+        switch idempotencyRow(name, of: key, fetched: fetched, rows: rows) {
+        case .failed(let reason):
+            refuseUnreadable(item, reason: reason)
+        case .notCached:
+            ask(for: key, recordRow: nil, idempotencyRow: StoreRows.idempotency(key, name))
+            return false
+        case .known(let row):
+            let position = settledPosition(of: key)
+            if let row, !row.isExpired(at: now) {
+                let place = place(max(position, row.version))
+                settle(item, .outcome(status: row.status, version: row.version, place))
+            } else {
+                let problem = Problem(.notFound, "no write of this entity with this Idempotency-Key is recorded")
+                settle(item, .refused(problem, currentVersion: nil, place(position)))
             }
         }
         return true
@@ -178,12 +203,16 @@ extension ShardMachine {
     private func idempotencyRow(
         of operation: WriteOperation, fetched: FetchedRows?, rows: some CommittedRows
     ) -> Resolved<IdempotencyRow> {
-        guard let key = operation.idempotencyKey else { return .known(nil) }
-        if let pending = lanes[operation.key]?.pendingRows.last(where: { $0.key == key }) {
-            return .known(pending.row)
-        }
+        guard let name = operation.idempotencyKey else { return .known(nil) }
+        return idempotencyRow(name, of: operation.key, fetched: fetched, rows: rows)
+    }
+
+    private func idempotencyRow(
+        _ name: [UInt8], of key: EntityKey, fetched: FetchedRows?, rows: some CommittedRows
+    ) -> Resolved<IdempotencyRow> {
+        if let pending = lanes[key]?.pendingRows.last(where: { $0.key == name }) { return .known(pending.row) }
         if let bytes = fetched?.idempotencyRow { return decode(bytes) { IdempotencyRow(decoding: $0) } }
-        return resolve(rows.lookup(StoreRows.idempotency(operation.key, key))) { IdempotencyRow(decoding: $0) }
+        return resolve(rows.lookup(StoreRows.idempotency(key, name))) { IdempotencyRow(decoding: $0) }
     }
 
     private func resolve<Value>(_ lookup: RowLookup, _ decoded: ([UInt8]) -> Value?) -> Resolved<Value> {

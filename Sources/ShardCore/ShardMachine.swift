@@ -23,6 +23,11 @@ public typealias Ticket = UInt64
 ///    refusal seen through the overlay, waits until that position is applied.
 /// 6. ``nextFetch()`` asks for rows that only the disk knows; only that entity's queue waits for them.
 ///
+/// A shard that is about to change its owner is frozen by ``hold()`` (DESIGN §9): what comes is kept unevaluated, what
+/// was admitted goes through the cycle until ``isDrained``. Then either ``thaw(now:rows:)`` evaluates what was kept, or
+/// ``surrender()`` gives it back to be sent to the new owner, whose machine begins at the position where this one
+/// ended.
+///
 /// Invariant: `applied <= durable <= submitted <= appended`.
 public struct ShardMachine {
     public let shard: ShardID
@@ -50,7 +55,12 @@ public struct ShardMachine {
     /// Entities with something in flight. Never iterated: only looked up.
     var lanes: [EntityKey: Lane] = [:]
 
-    /// Operations admitted and not yet answered, and what they hold.
+    /// Whether the shard is frozen.
+    public internal(set) var isHeld = false
+    /// What came while the shard was frozen, in order; nothing of it is evaluated.
+    var held = Deque<Item>()
+
+    /// Operations admitted and not yet answered, those that are held among them, and what they hold.
     public internal(set) var queuedItems = 0
     public internal(set) var queuedBytes = 0
 
@@ -74,6 +84,12 @@ public struct ShardMachine {
             self.queueAgeMillisecondsMax = queueAgeMillisecondsMax
             self.idempotencyRetentionSeconds = idempotencyRetentionSeconds
         }
+    }
+
+    /// What one request asks of the shard.
+    public enum Work: Sendable {
+        case write(WriteOperation)
+        case read(ReadRequest)
     }
 
     /// A machine over a store that has applied everything up to `applied`, with nothing in flight.
@@ -118,12 +134,7 @@ struct GatedAnswer {
 
 /// One admitted operation.
 struct Item {
-    enum Work {
-        case write(WriteOperation)
-        case read(ReadRequest)
-    }
-
-    let work: Work
+    let work: ShardMachine.Work
     let ticket: Ticket
     let arrival: MonotonicTime
     let bytes: Int

@@ -42,8 +42,12 @@ struct Bench {
 
     @discardableResult
     mutating func read(_ key: EntityKey) -> Ticket {
+        read(ReadRequest(key: key, kind: .entity(.none), inQueueOrder: true))
+    }
+
+    @discardableResult
+    mutating func read(_ request: ReadRequest) -> Ticket {
         lastTicket += 1
-        let request = ReadRequest(key: key, kind: .entity(.none), inQueueOrder: true)
         machine.read(request, ticket: lastTicket, now: now, arrival: arrival, rows: rows)
         return lastTicket
     }
@@ -63,6 +67,8 @@ struct Bench {
             machine.applied(upTo: group.through)
         }
     }
+
+    mutating func thaw() { machine.thaw(now: now, rows: rows) }
 
     mutating func fetch(record: [UInt8]? = nil, idempotencyRow: [UInt8]? = nil) -> Fetch? {
         guard let fetch = machine.nextFetch() else { return nil }
