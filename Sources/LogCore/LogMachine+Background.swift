@@ -105,7 +105,10 @@ extension LogMachine {
 
     /// The newest segment always stays: the log's end is known by it.
     var isOldestUnneeded: Bool {
-        segments.count > 1 && !segments[0].entries.contains { shards.needs($0, mutants: mutants) }
+        guard segments.count > 1 else { return false }
+        // A loop, for a closure would copy the machine.
+        for entry in segments[0].entries where shards.needs(entry, mutants: mutants) { return false }
+        return true
     }
 
     private var sparesKept: Int { configuration.spareSegmentsMax + configuration.recycledSegmentsMax }

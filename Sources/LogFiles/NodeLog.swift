@@ -110,12 +110,20 @@ public final class NodeLog: Sendable {
 
     /// Queues a batch. Never blocks beyond a short lock. The batches of one shard must be submitted in the order of
     /// their positions; a refused batch leaves nothing behind.
-    public func submit(_ batch: AppendBatch) -> SubmitResult {
-        let (result, wakes) = monitor.withLock { mailbox in
+    ///
+    /// - Parameter wakes: false where more batches follow at once: a writer with nothing to do then waits for
+    ///   ``wake()``, and takes them as one group with one sync, not the first of them alone.
+    public func submit(_ batch: AppendBatch, wakes: Bool = true) -> SubmitResult {
+        let (result, isWaiting) = monitor.withLock { mailbox in
             (mailbox.queue.submit(batch), mailbox.isWriterWaiting)
         }
-        if result == .accepted, wakes { monitor.signal(.writer) }
+        if wakes, result == .accepted, isWaiting { monitor.signal(.writer) }
         return result
+    }
+
+    /// Sets the writer to work on what was submitted without waking it.
+    public func wake() {
+        if monitor.withLock({ $0.isWriterWaiting && !$0.queue.isEmpty }) { monitor.signal(.writer) }
     }
 
     /// Stores have flushed up to these positions, with their files synced: segments that nobody needs are recycled.

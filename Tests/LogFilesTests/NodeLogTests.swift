@@ -61,6 +61,26 @@ import Testing
         again.close()
     }
 
+    /// What was submitted without waking the writer is durable once it is woken, however often it slept meanwhile.
+    @Test func oneWakeUpServesManyBatches() throws {
+        let directory = TemporaryDirectory()
+        var options = Logs.options
+        // No timer of the log's own wakes the writer.
+        options.configuration.hintDelayNanoseconds = 3600 * 1_000_000_000
+        let (log, _, witness) = try Logs.open(directory, options: options)
+        for round in 1...50 {
+            for shard in 0..<4 as Range<UInt32> {
+                let batch = Logs.batch(shard, from: round, [Logs.payload(shard, round)])
+                #expect(log.submit(batch, wakes: false) == .accepted)
+            }
+            log.wake()
+            for shard in 0..<4 as Range<UInt32> { #expect(witness.waitFor(shard, round)) }
+        }
+        log.close()
+        #expect(log.statistics.log.records == 200)
+        #expect(log.statistics.log.groups <= 200)
+    }
+
     /// Many threads, many lanes: every batch is durable once, in order, and each lane is told on its own.
     @Test func manyThreadsSubmit() throws {
         let directory = TemporaryDirectory()
