@@ -1,5 +1,5 @@
 internal import NIOCore
-internal import Primitives
+public import Primitives
 
 /// A UTC date and time of day, from a count of seconds (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
 /// `civil_from_days`, for years from 1970).
@@ -77,5 +77,14 @@ extension ByteBuffer {
         writePadded(time.minute, digits: 2)
         writeInteger(UInt8(ascii: ":"))
         writePadded(time.second, digits: 2)
+    }
+}
+
+extension Timestamp {
+    /// RFC 3339 in UTC with milliseconds, as answers show times.
+    public var rfc3339: String {
+        var buffer = ByteBuffer()
+        buffer.writeRFC3339(self)
+        return String(buffer: buffer)
     }
 }

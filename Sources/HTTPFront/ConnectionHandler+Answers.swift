@@ -28,9 +28,10 @@ extension ConnectionHandler {
         eventLoop.assertInEventLoop()
         guard slot >= firstSlot, slot - firstSlot < UInt64(exchanges.count) else { return }
         let offset = Int(slot - firstSlot)
-        guard exchanges[offset: offset].reply == nil else { return }
+        let exchange = exchanges[offset: offset]
+        guard !exchange.isAnswered else { return }
         guard offset == 0 else {
-            exchanges[offset: offset].reply = reply
+            exchange.reply = reply
             return
         }
         encodeFirst(reply)

@@ -32,7 +32,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
     }
 
     private var requestDeadline: NIODeadline? {
-        let oldest = batch?.exchange.oldestStart ?? exchanges.first { $0.reply == nil }?.startedAt
+        let oldest = batch?.exchange.oldestStart ?? exchanges.first { !$0.isAnswered }?.startedAt
         return oldest.map { $0 + .seconds(Int64(Limits.requestSecondsMax)) }
     }
 

@@ -125,7 +125,7 @@ extension ConnectionHandler {
         let slot = append(
             Exchange(
                 route: route, isHead: isHead, isOldVersion: isOldVersion, key: nil, isWrite: false, listShape: nil,
-                startedAt: now, byteCount: 0, reply: nil))
+                startedAt: now, byteCount: 0))
         deliver(.refusal(refusal), slot: slot)
     }
 
@@ -174,7 +174,7 @@ extension ConnectionHandler {
         bodyBytes = []
         if !collected.keepsAlive || isDraining { phase = .finishing }
         // A pipelined read sees the writes that its own connection sent before it.
-        let isBehindWrite = exchanges.contains { $0.isWrite && $0.reply == nil }
+        let isBehindWrite = exchanges.contains { $0.isWrite && !$0.isAnswered }
         let work = isBehindWrite ? collected.work.inQueueOrder : collected.work
         var listShape: ListShape?
         if case .list(_, let shape) = collected.work { listShape = shape }
@@ -182,7 +182,7 @@ extension ConnectionHandler {
             Exchange(
                 route: collected.route, isHead: collected.isHead, isOldVersion: collected.isOldVersion,
                 key: collected.work.key, isWrite: collected.work.isWrite, listShape: listShape, startedAt: now,
-                byteCount: body.count, reply: nil))
+                byteCount: body.count))
         service.run(work, body: body, replyTo: self, slot: slot)
     }
 }

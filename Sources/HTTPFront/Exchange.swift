@@ -98,7 +98,10 @@ struct WriteDraft {
 }
 
 /// One request from the moment it was run (or refused) until its answer is written: a slot in the connection's order.
-struct Exchange {
+///
+/// A class, since the queue's elements are looked at and passed on many times for each request, and a copy of all this
+/// costs more than one allocation.
+final class Exchange {
     let route: HTTPCounters.Route
     /// The answer has no body, whatever its head says.
     let isHead: Bool
@@ -111,6 +114,23 @@ struct Exchange {
     let byteCount: Int
     /// Held until the requests before it have been answered.
     var reply: Reply?
+
+    init(
+        route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool, key: EntityKey?, isWrite: Bool,
+        listShape: ListShape?, startedAt: NIODeadline, byteCount: Int
+    ) {
+        self.route = route
+        self.isHead = isHead
+        self.isOldVersion = isOldVersion
+        self.key = key
+        self.isWrite = isWrite
+        self.listShape = listShape
+        self.startedAt = startedAt
+        self.byteCount = byteCount
+    }
+
+    /// Its answer waits for those before it.
+    var isAnswered: Bool { reply != nil }
 }
 
 enum Reply {

@@ -45,6 +45,10 @@ extension ProblemCode {
         case .outcomeUnknown: "Outcome unknown"
         case .versionNotSupported: "HTTP version not supported"
         case .storageFull: "Storage full"
+        case .refused: "Refused"
+        case .stalePlan: "Stale plan"
+        case .concurrentChange: "Concurrent change"
+        case .metadataUnavailable: "Metadata unavailable"
         }
     }
 
