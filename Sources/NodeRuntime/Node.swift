@@ -1,15 +1,9 @@
-import Entities
-import HTTPFront
-import HashRing
-import LogFiles
-import LogFormat
+import ClusterCore
+import ClusterMetadata
 import Logging
-import NIOCore
 import NIOPosix
 import Primitives
-import RocksStore
 import ServiceLifecycle
-import ShardCore
 import UnixSignals
 
 /// Why a node did not start: one line.
@@ -24,23 +18,64 @@ public struct NodeStartError: Error, CustomStringConvertible {
     }
 }
 
-/// One node: the composition root, where every port meets its implementation.
+/// Nodes of this process: the composition root, where every port meets its implementation.
 public enum Node {
     /// Runs a node until SIGTERM or SIGINT, and then stops it gracefully: no new connections, what is in flight is
     /// answered, everything is flushed, and the directory is marked clean.
     ///
     /// Blocks its caller's task for the node's life. Ends the process where the log cannot be made durable (G4).
     public static func run(_ configuration: NodeConfiguration) async throws {
+        let logger = bootstrapLogging(configuration)
+        let metadata = try await MetadataOpener.open(configuration, logger)
+        let node = try await RunningNode.start(configuration, metadata: metadata.store, logger: logger)
+        try await serve([node], logger)
+        await metadata.close()
+    }
+
+    /// Runs a whole cluster in this process, over one embedded metadata store, until SIGTERM or SIGINT: the quickest
+    /// way to see one. Every node has its own directory below `directory`, and its own ports.
+    ///
+    /// - Parameters:
+    ///   - configurations: of nodes with different names, directories and ports; the first one founds the cluster.
+    ///   - whenReady: told the addresses of each node once all serve.
+    public static func runTogether(
+        _ configurations: [NodeConfiguration], directory: String,
+        whenReady: @Sendable ([(node: String, listen: HostPort, admin: HostPort)]) -> Void
+    ) async throws {
+        precondition(!configurations.isEmpty, "a cluster has a node")
+        let logger = bootstrapLogging(configurations[0])
+        let metadata: EmbeddedMetadata
+        do {
+            try DataDirectory.makeFolder(directory)
+            metadata = try EmbeddedMetadata(path: directory + "/metadata", create: true)
+        } catch {
+            throw NodeStartError("\(error)", isRefusal: true)
+        }
+        var nodes: [RunningNode] = []
+        for configuration in configurations {
+            nodes.append(try await RunningNode.start(configuration, metadata: metadata, logger: logger))
+        }
+        whenReady(
+            zip(configurations, nodes).map {
+                (node: $0.nodeID, listen: $1.clientAddress, admin: $1.adminAddress)
+            })
+        try await serve(nodes, logger)
+    }
+
+    private static func serve(_ nodes: [RunningNode], _ logger: Logger) async throws {
+        let group = ServiceGroup(
+            configuration: .init(
+                services: nodes.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger))
+        try await group.run()
+    }
+
+    private static func bootstrapLogging(_ configuration: NodeConfiguration) -> Logger {
         LoggingSystem.bootstrap { label in
             var handler = LineLogHandler(label: label, asJSON: configuration.logFormat == .json)
             handler.logLevel = Logger.Level(rawValue: configuration.logLevel) ?? .info
             return handler
         }
-        let logger = Logger(label: "keystead")
-        let node = try await RunningNode.start(configuration, logger: logger)
-        let group = ServiceGroup(
-            configuration: .init(
-                services: [.init(service: node)], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
+        return Logger(label: "keystead")
     }
 }

@@ -1,3 +1,4 @@
+import ClusterCore
 import ClusterMetadata
 import Entities
 import HTTPFront
@@ -9,6 +10,7 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import PeerTransport
 import Primitives
 import RocksStore
 import ShardCore
@@ -16,6 +18,7 @@ import ShardCore
 /// Everything a node is made of below its listeners, opened in the order that recovery needs and closed in the reverse.
 final class NodeParts: Sendable {
     let membership: Membership
+    let cluster: ClusterParts
     let table: ShardTable
     let backend: NodeBackend
     let log: NodeLog
@@ -24,25 +27,42 @@ final class NodeParts: Sendable {
     let resources: StoreResources
     let loops: [ShardLoop]
     let time: NodeTime
+    let readPool: NIOThreadPool
     private let configuration: NodeConfiguration
     private let expiry: ExpiryClock
     /// Holds the lock for as long as the node's parts live.
     private let directory: DataDirectory
-    private let readPool: NIOThreadPool
     private let group: MultiThreadedEventLoopGroup
     private let timers = NIOLockedValueBox<[RepeatedTask]>([])
     private let logger: Logger
 
     /// Threads that wait for the disk on behalf of reads and lists.
     private static let readThreads = 4
+    /// How long a stop waits for what the shards still have in flight.
+    private static let idleLimit = TimeAmount.seconds(8)
 
-    /// Blocks: it reads the disk. On return the stores hold everything that the log has, and nothing is served yet.
+    /// Comes into the cluster and opens the data. On return the stores hold everything that the log has, and nothing is
+    /// served yet.
+    ///
+    /// - Parameter metadata: the cluster's store; `nil` opens the embedded one in the node's directory.
     static func open(
-        _ configuration: NodeConfiguration, group: MultiThreadedEventLoopGroup, logger: Logger
-    ) throws -> NodeParts {
+        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, group: MultiThreadedEventLoopGroup,
+        logger: Logger
+    ) async throws -> NodeParts {
         do {
-            let directory = try DataDirectory(path: configuration.dataDirectory)
-            return try NodeParts(configuration, directory: directory, group: group, logger: logger)
+            let pool = NIOThreadPool.singleton
+            let directory = try await pool.runIfActive { try DataDirectory(path: configuration.dataDirectory) }
+            let metadata = try metadata ?? EmbeddedMetadata(path: directory.metadataPath, create: true)
+            let entry = ClusterEntry(
+                directory: directory, metadata: metadata, configuration: configuration, logger: logger
+            ) { shardCount in
+                try StoreOpener.makeEmpty(shardCount, in: directory, configuration, logger)
+            }
+            let membership = try await entry.enter()
+            return try await pool.runIfActive {
+                try NodeParts(
+                    configuration, membership, metadata, directory: directory, group: group, logger: logger)
+            }
         } catch let error as NodeStartError {
             throw error
         } catch {
@@ -52,32 +72,22 @@ final class NodeParts: Sendable {
     }
 
     private init(
-        _ configuration: NodeConfiguration, directory: DataDirectory, group: MultiThreadedEventLoopGroup,
-        logger: Logger
+        _ configuration: NodeConfiguration, _ membership: Membership, _ metadata: any MetadataStore,
+        directory: DataDirectory, group: MultiThreadedEventLoopGroup, logger: Logger
     ) throws {
         self.configuration = configuration
+        self.membership = membership
         self.directory = directory
         self.group = group
         self.logger = logger
-        let isNew = directory.isNew
-        if isNew { try directory.beginInitializing() }
-        let metadata = try EmbeddedMetadata(path: directory.metadataPath, create: isNew)
-        membership =
-            try isNew
-            ? Membership.founded(configuration, now: NodeTime(floor: .zero).now())
-            : Membership.resumed(directory, metadata, configuration)
-        var resourceSettings = StoreResources.Configuration()
-        resourceSettings.memoryBytes = configuration.memoryBytes
-        resourceSettings.shardsMax = membership.shards.count
-        resources = StoreResources(resourceSettings)
+        let ring = Ring(shardCount: membership.config.shardCount)
+        resources = StoreResources(configuration, shardCount: ring.shardCount)
         expiry = ExpiryClock()
+        let folders = ShardFolders(directory)
+        try folders.tidy(after: membership, now: NodeTime(floor: .zero).now())
         let opened = try StoreOpener(
-            directory: directory.shardsPath, resources: resources, expiry: expiry, create: isNew, logger: logger
-        ).open(membership.shards)
-        if isNew {
-            try membership.save(in: metadata, directory)
-            try directory.finishInitializing()
-        }
+            directory: directory.shardsPath, resources: resources, expiry: expiry, create: false, logger: logger
+        ).open(membership.shards, of: ring)
         try directory.clearClean()
 
         let router = DurableRouter()
@@ -85,7 +95,7 @@ final class NodeParts: Sendable {
         log = recovery.log
         time = NodeTime(floor: recovery.clockFloor)
         expiry.advance(to: time.now())
-        table = ShardTable(ring: Ring(shardCount: membership.shards.count), seats: recovery.seats)
+        table = ShardTable(ring: ring, seats: recovery.seats)
 
         readPool = NIOThreadPool(numberOfThreads: Self.readThreads)
         readPool.start()
@@ -97,32 +107,35 @@ final class NodeParts: Sendable {
         self.flushes = flushes
         flushes.flushReplayed(through: recovery.lastLSN)
         space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
-        let loops = Self.makeLoops(group, table, time, log, readPool, space, flushes, configuration, failure)
-        self.loops = loops
-        router.loops.withLockedValue { $0 = loops }
+        loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, failure)
+        router.loops.withLockedValue { [loops] in $0 = loops }
+        let movers = MoveTools(
+            folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
+            expiry: expiry, time: time, readPool: readPool)
+        cluster = try ClusterParts(
+            configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, table: table, loops: loops, time: time,
-            readPool: readPool, logger: logger)
+            readPool: readPool, forwarder: cluster.forwarder, logger: logger)
+        for loop in loops {
+            let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
+            loop.start(hosts: own, peers: loops, elsewhere: cluster.forwarder)
+        }
     }
 
     private static func makeLoops(
-        _ group: MultiThreadedEventLoopGroup, _ table: ShardTable, _ time: NodeTime, _ log: NodeLog,
-        _ pool: NIOThreadPool, _ space: SpaceGuard, _ flushes: FlushCoordinator, _ configuration: NodeConfiguration,
+        _ group: MultiThreadedEventLoopGroup, _ time: NodeTime, _ log: NodeLog, _ pool: NIOThreadPool,
+        _ space: SpaceGuard, _ flushes: FlushCoordinator, _ ring: Ring, _ configuration: NodeConfiguration,
         _ failure: @escaping @Sendable (ShardID, String) -> Void
     ) -> [ShardLoop] {
-        let loops = Array(group.makeIterator()).enumerated().map { index, eventLoop in
-            ShardLoop(
-                index: index, eventLoop: eventLoop, shardCount: table.ring.shardCount, time: time, log: log,
-                fetchPool: pool, space: space, flushes: flushes, failure: failure)
-        }
         let settings = ShardMachine.Settings(
             limits: configuration.entityLimits,
             idempotencyRetentionSeconds: configuration.idempotencyRetentionSeconds)
-        for loop in loops {
-            let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
-            loop.start(hosts: own, settings: settings, peers: loops)
+        return Array(group.makeIterator()).enumerated().map { index, eventLoop in
+            ShardLoop(
+                index: index, eventLoop: eventLoop, shardCount: ring.shardCount, time: time, log: log,
+                fetchPool: pool, space: space, flushes: flushes, settings: settings, failure: failure)
         }
-        return loops
     }
 
     // MARK: Recovery
@@ -162,32 +175,38 @@ final class NodeParts: Sendable {
                 "clean": "\(report.wasClean)", "records-replayed": "\(report.recordsReplayed)",
                 "bytes-cut": "\(report.tornTail?.bytesCut ?? 0)", "last-lsn": "\(report.lastLSN)",
             ])
-        return Recovery(log: log, seats: seats, clockFloor: replayer.clockFloor, lastLSN: report.lastLSN)
+        let clockFloor = max(replayer.clockFloor, report.highestTime)
+        return Recovery(log: log, seats: seats, clockFloor: clockFloor, lastLSN: report.lastLSN)
     }
 
     // MARK: Life
 
     /// Starts what runs by itself. Call once, when the listeners are up.
-    func begin() {
+    ///
+    /// - Parameter addresses: where the node is reached; the cluster is told where that has changed.
+    func begin(_ addresses: NodeAddresses) {
         let loop = group.next()
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
             expiry.advance(to: time.now())
         }
         let all = flushes.start(on: loop) + [space.start(on: loop), expiryTimer]
         timers.withLockedValue { $0 = all }
+        cluster.begin(addresses)
     }
 
     func view(listen: HostPort, admin: HostPort) -> NodeView {
         NodeView(
-            membership: membership, configuration: configuration, listen: listen, admin: admin, table: table,
-            loops: loops, log: log, flushes: flushes, space: space, resources: resources)
+            membership: membership, cluster: cluster, listen: listen, admin: admin, table: table, loops: loops,
+            log: log, flushes: flushes, space: space, resources: resources)
     }
 
     /// After the listeners have closed: waits for what is in flight, makes everything durable in the stores, and marks
     /// the directory clean.
     func close() async throws {
+        await cluster.close()
         for timer in timers.withLockedValue({ $0 }) { timer.cancel() }
-        for loop in loops { try await loop.whenIdle().get() }
+        let deadline = NIODeadline.now() + Self.idleLimit
+        for loop in loops { try await loop.whenIdle(until: deadline).get() }
         try await readPool.runIfActive { self.flushAndClose() }
         try await readPool.shutdownGracefully()
     }

@@ -19,6 +19,16 @@ struct OpenedStores {
     var clockFloor: Timestamp
 }
 
+extension StoreResources {
+    /// What a node's stores share, whatever part of the cluster's shards it holds.
+    convenience init(_ configuration: NodeConfiguration, shardCount: Int) {
+        var settings = Configuration()
+        settings.memoryBytes = configuration.memoryBytes
+        settings.shardsMax = shardCount
+        self.init(settings)
+    }
+}
+
 /// Opens every shard's store. A store that is damaged leaves its shard unavailable and the others alone.
 struct StoreOpener {
     let directory: String
@@ -27,9 +37,14 @@ struct StoreOpener {
     let create: Bool
     let logger: Logger
 
-    func open(_ shards: [(shard: ShardID, epoch: Epoch)]) throws(NodeStartError) -> OpenedStores {
-        var opened = OpenedStores(seats: [], applied: [], clockFloor: .zero)
+    /// - Parameter shards: those that this node owns; the others of the ring are elsewhere.
+    func open(
+        _ shards: [(shard: ShardID, epoch: Epoch)], of ring: Ring
+    ) throws(NodeStartError) -> OpenedStores {
+        var opened = OpenedStores(
+            seats: Array(repeating: .elsewhere, count: ring.shardCount), applied: [], clockFloor: .zero)
         for (shard, epoch) in shards {
+            let seat = Int(shard.rawValue)
             do {
                 let store = try ShardStore.open(
                     directory: "\(directory)/\(shard)", resources: resources, create: create,
@@ -38,13 +53,25 @@ struct StoreOpener {
                 let mark = store.appliedAtOpen
                 opened.applied.append(
                     AppliedMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn))
-                opened.seats.append(
-                    .served(ShardHost(shard: shard, epoch: epoch, store: store, applied: mark.position)))
+                opened.seats[seat] = .served(
+                    ShardHost(shard: shard, epoch: epoch, store: store, applied: mark.position))
             } catch {
-                opened.seats.append(.unavailable(epoch: epoch, reason: try reason(shard, error)))
+                opened.seats[seat] = .unavailable(epoch: epoch, reason: try reason(shard, error))
             }
         }
         return opened
+    }
+
+    /// Makes the empty stores of a cluster that is about to be founded.
+    static func makeEmpty(
+        _ shardCount: Int, in directory: DataDirectory, _ configuration: NodeConfiguration, _ logger: Logger
+    ) throws(NodeStartError) {
+        let ring = Ring(shardCount: shardCount)
+        let opened = try StoreOpener(
+            directory: directory.shardsPath, resources: StoreResources(configuration, shardCount: shardCount),
+            expiry: ExpiryClock(), create: true, logger: logger
+        ).open(ring.shards.map { (shard: $0, epoch: Epoch(1)) }, of: ring)
+        for case .served(let host) in opened.seats { host.store.close() }
     }
 
     /// Damage is the shard's alone; anything else concerns the whole node and ends the start.

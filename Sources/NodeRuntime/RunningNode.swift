@@ -1,10 +1,13 @@
 private import CPosixShims
+import ClusterCore
+import ClusterMetadata
 import HTTPFront
 import HashRing
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import PeerTransport
 import Primitives
 import ServiceLifecycle
 
@@ -13,15 +16,23 @@ struct RunningNode: Service {
     private let parts: NodeParts
     private let front: HTTPServer
     private let admin: HTTPServer
+    private let peerServer: PeerServer
+    private let peerDesk: PeerDesk
     private let status: NodeStatus
     private let logger: Logger
+    let clientAddress: HostPort
+    let adminAddress: HostPort
 
     /// Requests in flight get this long to be answered after SIGTERM.
     private static let drainLimit = TimeAmount.seconds(10)
 
     /// Opens the data, replays the log and begins to serve. The admin listener answers from the first moment, so that
     /// `/readyz` can say what the node waits for.
-    static func start(_ configuration: NodeConfiguration, logger: Logger) async throws -> RunningNode {
+    ///
+    /// - Parameter metadata: the cluster's store; `nil` is the embedded one in the node's directory.
+    static func start(
+        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, logger: Logger
+    ) async throws -> RunningNode {
         let group = MultiThreadedEventLoopGroup(
             numberOfThreads: configuration.eventLoops == 0 ? System.coreCount : configuration.eventLoops)
         let status = NodeStatus()
@@ -35,26 +46,46 @@ struct RunningNode: Service {
                 on: group, host: $0.host, port: $0.port, options: options(configuration)
             ) { await routes.answer($0) }
         }
-        let parts = try await NIOThreadPool.singleton.runIfActive {
-            try NodeParts.open(configuration, group: group, logger: logger)
+        let parts = try await NodeParts.open(configuration, metadata: metadata, group: group, logger: logger)
+        let desk = PeerDesk()
+        let peerServer = try await listening("peer-listen", configuration.peerListen) {
+            try await PeerServer.serve(
+                desk, on: group, host: $0.host, port: $0.port, identity: parts.cluster.identity,
+                options: try PeerOptions(configuration))
         }
         let front = try await listening("listen", configuration.listen) {
             try await HTTPServer.serve(
                 parts.backend, on: group, host: $0.host, port: $0.port, options: options(configuration))
         }
-        parts.begin()
-        let clientAddress = configuration.advertise ?? HostPort(front.localAddress)
-        let adminAddress = configuration.advertiseAdmin ?? HostPort(admin.localAddress)
+        let node = RunningNode(
+            parts: parts, front: front, admin: admin, peerServer: peerServer, peerDesk: desk, status: status,
+            logger: logger, clientAddress: configuration.advertise ?? HostPort(front.localAddress),
+            adminAddress: configuration.advertiseAdmin ?? HostPort(admin.localAddress))
+        desk.open(
+            PeerDesk.Parts(
+                backend: parts.backend, lister: Lister(table: parts.table, time: parts.time),
+                readPool: parts.readPool, view: parts.cluster.view, keeper: parts.cluster.keeper))
         server.withLockedValue { $0 = front }
-        view.withLockedValue { $0 = parts.view(listen: clientAddress, admin: adminAddress) }
+        view.withLockedValue { $0 = parts.view(listen: node.clientAddress, admin: node.adminAddress) }
+        parts.begin(
+            NodeAddresses(
+                listen: node.clientAddress.description, admin: node.adminAddress.description,
+                peer: (configuration.advertisePeer ?? HostPort(peerServer.localAddress)).description))
         status.becomeReady()
+        node.announce(configuration)
+        return node
+    }
+
+    private func announce(_ configuration: NodeConfiguration) {
         logger.notice(
             "serving",
             metadata: [
-                "listen": "\(HostPort(front.localAddress))", "admin-listen": "\(HostPort(admin.localAddress))",
-                "shards": "\(parts.table.ring.shardCount)", "data-dir": "\(configuration.dataDirectory)",
+                "node": "\(parts.membership.node.id)", "listen": "\(HostPort(front.localAddress))",
+                "admin-listen": "\(HostPort(admin.localAddress))",
+                "peer-listen": "\(HostPort(peerServer.localAddress))",
+                "shards": "\(parts.table.hosts.count) of \(parts.table.ring.shardCount)",
+                "data-dir": "\(configuration.dataDirectory)",
             ])
-        return RunningNode(parts: parts, front: front, admin: admin, status: status, logger: logger)
     }
 
     private static func options(_ configuration: NodeConfiguration) -> HTTPServer.Options {
@@ -62,9 +93,9 @@ struct RunningNode: Service {
             wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax)
     }
 
-    private static func listening(
-        _ setting: String, _ address: HostPort, _ bind: (HostPort) async throws -> HTTPServer
-    ) async throws -> HTTPServer {
+    private static func listening<Server>(
+        _ setting: String, _ address: HostPort, _ bind: (HostPort) async throws -> Server
+    ) async throws -> Server {
         do {
             return try await bind(address)
         } catch {
@@ -75,12 +106,23 @@ struct RunningNode: Service {
     /// Serves until the process is told to stop.
     func run() async throws {
         try? await gracefulShutdown()
-        logger.notice("stopping: answering what is in flight")
+        await stop()
+    }
+
+    /// No new connections; what is in flight is answered; everything is flushed.
+    func stop() async {
+        logger.notice("stopping: answering what is in flight", metadata: ["node": "\(parts.membership.node.id)"])
         status.become(unreadyBecause: "shutting down")
         await front.shutDown(within: Self.drainLimit)
-        try await parts.close()
+        peerDesk.close()
+        await peerServer.shutDown(within: .seconds(2))
+        do {
+            try await parts.close()
+        } catch {
+            logger.error("the node did not close in order", metadata: ["reason": "\(error)"])
+        }
         await admin.shutDown(within: .seconds(1))
-        logger.notice("stopped")
+        logger.notice("stopped", metadata: ["node": "\(parts.membership.node.id)"])
     }
 }
 

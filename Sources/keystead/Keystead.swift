@@ -6,7 +6,7 @@ struct Keystead: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keystead",
         abstract: "Runs Keystead nodes: a partitioned store of entities, each with one key and one queue.",
-        subcommands: [Serve.self, WAL.self])
+        subcommands: [Serve.self, Dev.self, WAL.self])
 
     /// Usage errors end with 2 (API §3), not with the library's 64.
     static func main() async {

@@ -52,7 +52,19 @@ struct SettingFlags: ParsableArguments {
     @Option(help: "HOST:PORT that clients should use, where it differs from --listen.") var advertise: String?
     @Option(help: "HOST:PORT that tools should use, where it differs from --admin-listen.")
     var advertiseAdmin: String?
-    @Option(help: "Where the cluster's metadata is: embedded. (default: embedded)") var metadata: String?
+    @Option(help: "HOST:PORT that other nodes should use, where it differs from --peer-listen.")
+    var advertisePeer: String?
+    @Option(help: "embedded, or etcd://HOST:PORT[,HOST:PORT…]; etcds:// with TLS. (default: embedded)")
+    var metadata: String?
+    @Option(help: "User of the metadata store.") var metadataUser: String?
+    @Option(help: "Password of that user; better given as KEYSTEAD_METADATA_PASSWORD.") var metadataPassword: String?
+    @Option(help: "PEM file of who signed the metadata store's certificate.") var metadataCa: String?
+    @Option(help: "PEM file of this node's certificate for the metadata store.") var metadataCertificate: String?
+    @Option(help: "PEM file of that certificate's key.") var metadataKey: String?
+    @Option(help: "PEM file of this node's certificate: nodes then speak TLS and check each other.")
+    var peerCertificate: String?
+    @Option(help: "PEM file of that certificate's key.") var peerKey: String?
+    @Option(help: "PEM file of who signs the nodes' certificates.") var peerCa: String?
     @Option(help: "Name of the cluster. (default: keystead)") var cluster: String?
     @Option(name: .customLong("node-id"), help: "Name of this node. (default: n1)") var nodeID: String?
     @Option(help: "Failure zone of this node.") var zone: String?
@@ -72,7 +84,10 @@ struct SettingFlags: ParsableArguments {
     var given: [String: String] {
         let all: [String: String?] = [
             "data-dir": dataDir, "listen": listen, "admin-listen": adminListen, "peer-listen": peerListen,
-            "advertise": advertise, "advertise-admin": advertiseAdmin, "metadata": metadata, "cluster": cluster,
+            "advertise": advertise, "advertise-admin": advertiseAdmin, "advertise-peer": advertisePeer,
+            "metadata": metadata, "metadata-user": metadataUser, "metadata-password": metadataPassword,
+            "metadata-ca": metadataCa, "metadata-certificate": metadataCertificate, "metadata-key": metadataKey,
+            "peer-certificate": peerCertificate, "peer-key": peerKey, "peer-ca": peerCa, "cluster": cluster,
             "node-id": nodeID, "zone": zone, "weight": weight, "shards": shards, "memory": memory,
             "event-loops": eventLoops, "limits.entity-bytes": limitsEntityBytes,
             "limits.connections": limitsConnections, "idempotency.retention": idempotencyRetention,

@@ -30,7 +30,7 @@ struct AdminRoutes: Sendable {
                     status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8))
             }
         case "v1" where segments.count >= 2:
-            return reading(request) { resource(Array(segments.dropFirst()), request.path) }
+            return await resource(Array(segments.dropFirst()), request)
         default:
             return AdminResponse(unknown(request.path))
         }
@@ -38,11 +38,12 @@ struct AdminRoutes: Sendable {
 
     private func reading(_ request: AdminRequest, _ body: () -> AdminResponse) -> AdminResponse {
         guard request.method == "GET" || request.method == "HEAD" else {
-            return AdminResponse(
-                Problem(.methodNotAllowed, "\(request.path) answers GET"), fields: [("Allow", "GET, HEAD")])
+            return AdminResponse(onlyGet(request.path), fields: [("Allow", "GET, HEAD")])
         }
         return body()
     }
+
+    private func onlyGet(_ path: String) -> Problem { Problem(.methodNotAllowed, "\(path) answers GET") }
 
     private func readiness() -> AdminResponse {
         let reasons = status.unreadyReasons
@@ -53,11 +54,16 @@ struct AdminRoutes: Sendable {
             status: reasons.isEmpty ? 200 : 503, contentType: "application/json", body: body.encoded() + [0x0A])
     }
 
-    private func resource(_ segments: [String], _ path: String) -> AdminResponse {
+    private func resource(_ segments: [String], _ request: AdminRequest) async -> AdminResponse {
+        let path = request.path
         guard let view = view() else { return AdminResponse(starting) }
+        if segments[0] == "admin" {
+            return await AdminCommands(view: view).answer(Array(segments.dropFirst()), request)
+        }
+        guard request.method == "GET" else { return AdminResponse(onlyGet(path), fields: [("Allow", "GET, HEAD")]) }
         switch segments[0] {
         case "cluster" where segments.count == 1:
-            return json(view.cluster())
+            return json(await view.clusterDocument())
         case "shards" where segments.count == 2:
             guard let number = UInt32(segments[1]), Int(number) < view.table.ring.shardCount else {
                 return AdminResponse(
@@ -65,7 +71,7 @@ struct AdminRoutes: Sendable {
                         .notFound,
                         "there is no shard \(segments[1]); they go from 0 to \(view.table.ring.shardCount - 1)"))
             }
-            return json(view.shard(ShardID(number)))
+            return json(await view.shardDocument(ShardID(number)))
         case "where" where segments.count >= 2:
             do {
                 let prefix = "/v1/where/"
@@ -76,7 +82,7 @@ struct AdminRoutes: Sendable {
                 return AdminResponse(error)
             }
         case "operations" where segments.count == 2:
-            return AdminResponse(Problem(.notFound, "there is no operation \(segments[1])"))
+            return await AdminCommands(view: view).operation(segments[1])
         default:
             return AdminResponse(unknown(path))
         }

@@ -1,3 +1,4 @@
+import ClusterCore
 import Entities
 import HTTPFront
 import HashRing
@@ -18,6 +19,7 @@ struct NodeMetrics {
         await queues(&text)
         log(&text)
         stores(&text)
+        moves(&text)
         return text.text
     }
 
@@ -85,5 +87,19 @@ struct NodeMetrics {
             "store_compaction_debt_bytes", "Bytes that compaction has still to rewrite.",
             all.reduce(0) { $0 + $1.compactionDebtBytes })
         text.counter("store_flushes_total", "Flushes done.", view.flushes.flushCount)
+    }
+
+    private func moves(_ text: inout PrometheusText) {
+        let counts = view.cluster.keeper.moveCounts
+        let done = view.cluster.keeper.counters.now
+        text.gauge("moves_in", "Shards that are moving here.", counts.inbound)
+        text.gauge("moves_out", "Shards that are moving away.", counts.outbound)
+        text.counter("shards_moved_in_total", "Shards that have moved here.", done.shardsIn)
+        text.counter("shards_moved_out_total", "Shards that have moved away.", done.shardsOut)
+        text.histogram(
+            "move_freeze_seconds", "How long a shard's requests were held at a handover.",
+            upperEnds: MoveCounters.freezeMillisecondsClasses.map { Double($0) / 1000 }, counts: done.freezes,
+            sum: Double(done.freezeNanoseconds) / 1e9)
+        text.gauge("map_revision", "Revision of the cluster's map.", view.cluster.view.map.mapRevision.rawValue)
     }
 }

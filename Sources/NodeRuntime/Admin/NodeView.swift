@@ -1,15 +1,19 @@
+import ClusterCore
 import ClusterMetadata
 import Entities
 import HTTPFront
 import HashRing
 import LogFiles
+import NIOCore
+import PeerTransport
+import PeerWire
 import Primitives
 import RocksStore
 
-/// What the admin listener can see of a running node.
+/// What the admin listener can see of a running node, and of its cluster through it.
 struct NodeView: Sendable {
     let membership: Membership
-    let configuration: NodeConfiguration
+    let cluster: ClusterParts
     let listen: HostPort
     let admin: HostPort
     let table: ShardTable
@@ -19,45 +23,71 @@ struct NodeView: Sendable {
     let space: SpaceGuard
     let resources: StoreResources
 
+    var node: NodeID { membership.node.id }
+    var survey: ClusterSurvey { ClusterSurvey(cluster, loops[0].eventLoop) }
+
     /// `GET /v1/cluster`.
-    func cluster() -> JSONValue {
-        let node = JSONValue.object([
-            ("id", .text(membership.node.id.text)), ("state", .text(membership.node.state.rawValue)),
-            ("zone", .text(membership.node.zone)),
-            ("weight", .decimal(configuration.weight)), ("shards", .integer(table.ring.shardCount)),
-            ("listen", .text(listen.description)), ("admin", .text(admin.description)),
-        ])
-        let shards = (0..<table.ring.shardCount).map { summary(ShardID(UInt32($0))) }
+    func clusterDocument() async -> JSONValue {
+        let map = cluster.view.map
+        let reports = await survey.reports(map)
+        let counts = Dictionary(map.shards.map { ($0.primary, 1) }, uniquingKeysWith: +)
+        let shards = map.shardIDs.map { JSONValue.object(summary($0, map, reports)) }
+        let nodes = map.nodes.filter { $0.state != .removed }.map { node in
+            JSONValue.object([
+                ("id", .text(node.id.text)), ("state", .text(map.stateText(of: node))), ("zone", .text(node.zone)),
+                ("weight", .decimal(Double(node.weight.thousandths) / 1000)),
+                ("shards", .integer(counts[node.id] ?? 0)),
+                ("listen", .text(node.addresses.listen)), ("admin", .text(node.addresses.admin)),
+                ("alive", .bool(map.isAlive(node.id))),
+            ])
+        }
         return .object([
-            ("cluster", .text(membership.config.name)), ("map-revision", .integer(membership.mapRevision.rawValue)),
-            ("storage", .text(space.isFull ? "full" : "ok")),
-            ("nodes", .list([node])), ("shards", .list(shards.map { .object($0) })), ("operations", .list([])),
+            ("cluster", .text(map.config.name)), ("map-revision", .integer(map.mapRevision.rawValue)),
+            ("storage", .text(space.isFull ? "full" : "ok")), ("node", .text(node.text)),
+            ("controller", map.controller.map { .text($0.node.text) } ?? .null),
+            (
+                "ring",
+                .object([
+                    ("hash", .text(RingHash.algorithm)), ("seed", .text(hexadecimal(map.config.hash.seed))),
+                    ("shards", .integer(map.config.shardCount)),
+                ])
+            ),
+            ("nodes", .list(nodes)), ("shards", .list(shards)),
+            ("operations", .list(await OperationDocuments(self).all(map, reports))),
         ])
     }
 
-    private func summary(_ shard: ShardID) -> [(String, JSONValue)] {
-        let (epoch, position, state) =
-            switch table[shard] {
-            case .served(let host): (host.epoch, host.appliedPosition, state(of: host))
-            case .unavailable(let epoch, _): (epoch, Position.zero, "unavailable")
-            }
-        return [
-            ("shard", .integer(shard.rawValue)), ("primary", .text(membership.node.id.text)),
-            ("epoch", .integer(epoch.rawValue)),
-            ("position", .integer(position.rawValue)), ("state", .text(state)),
+    /// One shard as everybody should see it; what only its owner knows comes from `reports`.
+    private func summary(
+        _ shard: ShardID, _ map: ClusterMap, _ reports: [ShardID: ShardReport]
+    ) -> [(String, JSONValue)] {
+        let record = map.shards[Int(shard.rawValue)]
+        let report = reports[shard]
+        var members: [(String, JSONValue)] = [
+            ("shard", .integer(shard.rawValue)), ("primary", .text(record.primary.text)),
+            ("epoch", .integer(record.epoch.rawValue)), ("position", .integer(report?.position.rawValue ?? 0)),
+            ("state", .text(report?.state ?? "unavailable")), ("bytes", .integer(report?.byteCount ?? 0)),
         ]
-    }
-
-    private func state(of host: ShardHost) -> String {
-        if !host.isServing { return "unavailable" }
-        return host.troubleText == nil ? "serving" : "damaged"
+        if let move = record.move {
+            members.append(
+                (
+                    "move",
+                    .object([
+                        ("from", .text(move.from.text)), ("to", .text(move.to.text)),
+                        ("stage", .text(move.stage.rawValue)), ("operation", .text("\(move.operation)")),
+                    ])
+                ))
+        }
+        return members
     }
 
     /// `GET /v1/shards/N`.
-    func shard(_ shard: ShardID) -> JSONValue {
-        var members = summary(shard)
-        members.append(("first-hash", .text(hex(table.ring.arc(of: shard).lowerBound))))
-        members.append(("last-hash", .text(hex(table.ring.arc(of: shard).upperBound))))
+    func shardDocument(_ shard: ShardID) async -> JSONValue {
+        let map = cluster.view.map
+        let reports = await survey.reports(map)
+        var members = summary(shard, map, reports)
+        members.append(("first-hash", .text(hexadecimal(table.ring.arc(of: shard).lowerBound))))
+        members.append(("last-hash", .text(hexadecimal(table.ring.arc(of: shard).upperBound))))
         switch table[shard] {
         case .served(let host):
             members.append(("unflushed-bytes", .integer(host.store.unflushedBytes)))
@@ -68,6 +98,8 @@ struct NodeView: Sendable {
             if let trouble = host.troubleText { members.append(("reason", .text(trouble))) }
         case .unavailable(_, let reason):
             members.append(("reason", .text(reason)))
+        case .elsewhere:
+            break
         }
         return .object(members)
     }
@@ -75,19 +107,25 @@ struct NodeView: Sendable {
     /// `GET /v1/where/KIND/ID`.
     func place(of key: EntityKey) -> JSONValue {
         let shard = table.shard(of: key.ringHash)
-        let epoch =
-            switch table[shard] {
-            case .served(let host): host.epoch
-            case .unavailable(let epoch, _): epoch
-            }
+        let record = cluster.view.map.shards[Int(shard.rawValue)]
         return .object([
-            ("shard", .integer(shard.rawValue)), ("node", .text(membership.node.id.text)),
-            ("epoch", .integer(epoch.rawValue)),
+            ("shard", .integer(shard.rawValue)), ("node", .text(record.primary.text)),
+            ("epoch", .integer(record.epoch.rawValue)),
         ])
     }
 
-    private func hex(_ value: UInt64) -> String {
+    private func hexadecimal(_ value: UInt64) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+extension ClusterMap {
+    /// The node's state, or `down` where nothing is heard of it.
+    func stateText(of node: NodeRecord) -> String {
+        switch node.state {
+        case .active, .cordoned, .draining: isAlive(node.id) ? node.state.rawValue : NodeState.down.rawValue
+        case .joining, .drained, .maintenance, .down, .removed: node.state.rawValue
+        }
     }
 }

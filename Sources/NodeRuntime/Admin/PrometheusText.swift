@@ -27,6 +27,22 @@ struct PrometheusText {
         text += "keystead_\(name) \(value)\n"
     }
 
+    /// - Parameters:
+    ///   - upperEnds: of all classes but the last, ascending.
+    ///   - counts: of each class without those below it; one more than there are ends.
+    mutating func histogram(_ name: String, _ help: String, upperEnds: [Double], counts: [UInt64], sum: Double) {
+        precondition(counts.count == upperEnds.count + 1, "the last class has no end")
+        family(name, help, "histogram")
+        var total: UInt64 = 0
+        for (end, count) in zip(upperEnds, counts) {
+            total += count
+            text += "keystead_\(name)_bucket{le=\"\(end)\"} \(total)\n"
+        }
+        total += counts[upperEnds.count]
+        text += "keystead_\(name)_bucket{le=\"+Inf\"} \(total)\n"
+        text += "keystead_\(name)_sum \(sum)\nkeystead_\(name)_count \(total)\n"
+    }
+
     private mutating func family(_ name: String, _ help: String, _ type: String) {
         text += "# HELP keystead_\(name) \(help)\n# TYPE keystead_\(name) \(type)\n"
     }

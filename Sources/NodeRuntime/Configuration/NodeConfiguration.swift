@@ -1,3 +1,5 @@
+import ClusterCore
+public import ClusterMetadata
 public import Entities
 import Primitives
 
@@ -10,7 +12,12 @@ public struct NodeConfiguration: Sendable {
     /// The address that others should use for this node, where it differs from `listen`.
     public var advertise: HostPort?
     public var advertiseAdmin: HostPort?
+    public var advertisePeer: HostPort?
     public var metadata = MetadataLocation.embedded
+    /// Of the metadata store, where it asks for them.
+    public var metadataCredentials = MetadataCredentials()
+    /// Between nodes, in both directions; plain TCP without.
+    public var peerTLS: TLSFiles?
     public var cluster = "keystead"
     public var nodeID = "n1"
     public var zone = ""
@@ -30,6 +37,11 @@ public struct NodeConfiguration: Sendable {
 
     public init() {}
 
+    /// The node's part where several share a process's memory; never less than a node needs.
+    public mutating func divideMemory(among nodes: Int) {
+        memoryBytes = max(Limits.memoryBytesMin, memoryBytes / nodes)
+    }
+
     public enum LogFormatName: String, Sendable, CaseIterable {
         case text
         case json
@@ -40,6 +52,29 @@ public struct NodeConfiguration: Sendable {
 public enum MetadataLocation: Sendable, Equatable {
     /// A file in the data directory: one process.
     case embedded
+    /// An etcd v3 cluster.
+    case etcd(EtcdLocation)
+}
+
+/// How a node proves itself to the metadata store.
+public struct MetadataCredentials: Sendable, Equatable {
+    public var user = ""
+    public var password = ""
+    public var certificate = ""
+    public var key = ""
+    /// Signed the store's certificate, where that is not one of the system's.
+    public var authority = ""
+
+    public init() {}
+}
+
+/// Three PEM files: a certificate, its key, and who signs those of the others.
+public struct TLSFiles: Sendable, Equatable {
+    public var certificate = ""
+    public var key = ""
+    public var authority = ""
+
+    public init() {}
 }
 
 /// `HOST:PORT`, with IPv6 hosts in brackets.
@@ -68,4 +103,13 @@ public struct HostPort: Sendable, Equatable, CustomStringConvertible {
     }
 
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+extension NodeConfiguration {
+    /// Where others reach this node, as far as it is known before the listeners are up.
+    var addresses: NodeAddresses {
+        NodeAddresses(
+            listen: (advertise ?? listen).description, admin: (advertiseAdmin ?? adminListen).description,
+            peer: (advertisePeer ?? peerListen).description)
+    }
 }

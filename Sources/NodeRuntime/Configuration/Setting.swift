@@ -1,3 +1,4 @@
+import ClusterMetadata
 import Entities
 import Primitives
 
@@ -23,7 +24,7 @@ struct SettingError: Error {
 
 extension Setting {
     /// Every setting, in the order of `--help`.
-    public static let all: [Setting] = network + placement + bounds + diagnosis
+    public static let all: [Setting] = network + metadata + peerTLS + placement + bounds + diagnosis
 
     private static let network = [
         Setting(name: "data-dir", help: "Directory of the node's data.", defaultText: "keystead-data") {
@@ -37,13 +38,39 @@ extension Setting {
         optionalAddress("advertise", "Address that clients should use, where it differs from listen.", \.advertise),
         optionalAddress(
             "advertise-admin", "Address that tools should use, where it differs from admin-listen.", \.advertiseAdmin),
-        Setting(name: "metadata", help: "Where the cluster's metadata is: embedded.", defaultText: "embedded") {
-            text, configuration throws(SettingError) in
-            guard text == "embedded" else {
-                throw SettingError(expected: "embedded (a cluster of several processes is not part of this version)")
+        optionalAddress(
+            "advertise-peer", "Address that other nodes should use, where it differs from peer-listen.",
+            \.advertisePeer),
+    ]
+
+    private static let metadata = [
+        Setting(
+            name: "metadata",
+            help: "Where the cluster's metadata is: embedded, or etcd://HOST:PORT[,HOST:PORT…] (etcds:// with TLS).",
+            defaultText: "embedded"
+        ) { text, configuration throws(SettingError) in
+            if text == "embedded" { return configuration.metadata = .embedded }
+            do {
+                configuration.metadata = .etcd(try EtcdLocation(text))
+            } catch {
+                throw SettingError(expected: "embedded or etcd://HOST:PORT[,HOST:PORT…] (\(error))")
             }
-            configuration.metadata = .embedded
         },
+        plain("metadata-user", "User of the metadata store.", \.metadataCredentials.user),
+        plain("metadata-password", "Password of that user; better given in the environment.",
+            \.metadataCredentials.password),
+        plain("metadata-ca", "PEM file of who signed the metadata store's certificate.",
+            \.metadataCredentials.authority),
+        plain("metadata-certificate", "PEM file of this node's certificate for the metadata store.",
+            \.metadataCredentials.certificate),
+        plain("metadata-key", "PEM file of that certificate's key.", \.metadataCredentials.key),
+    ]
+
+    private static let peerTLS = [
+        peerFile("peer-certificate", "PEM file of this node's certificate: nodes then speak TLS and check each other.",
+            \.certificate),
+        peerFile("peer-key", "PEM file of that certificate's key.", \.key),
+        peerFile("peer-ca", "PEM file of who signs the nodes' certificates.", \.authority),
     ]
 
     private static let placement = [
@@ -143,6 +170,24 @@ extension Setting {
             guard !text.isEmpty else { return configuration[keyPath: path] = nil }
             guard let address = HostPort(text) else { throw SettingError(expected: "HOST:PORT") }
             configuration[keyPath: path] = address
+        }
+    }
+
+    private static func plain(
+        _ name: String, _ help: String, _ path: any (WritableKeyPath<NodeConfiguration, String> & Sendable)
+    ) -> Setting {
+        Setting(name: name, help: help, defaultText: "") { text, configuration throws(SettingError) in
+            configuration[keyPath: path] = text
+        }
+    }
+
+    private static func peerFile(
+        _ name: String, _ help: String, _ path: any (WritableKeyPath<TLSFiles, String> & Sendable)
+    ) -> Setting {
+        Setting(name: name, help: help, defaultText: "") { text, configuration throws(SettingError) in
+            var files = configuration.peerTLS ?? TLSFiles()
+            files[keyPath: path] = text
+            configuration.peerTLS = files == TLSFiles() ? nil : files
         }
     }
 

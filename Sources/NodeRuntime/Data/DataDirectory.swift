@@ -1,5 +1,6 @@
 private import CPosixShims
 import Glibc
+import Primitives
 
 /// Why a data directory cannot be used: one line.
 public struct DataDirectoryError: Error, CustomStringConvertible {
@@ -14,9 +15,12 @@ public struct DataDirectoryError: Error, CustomStringConvertible {
 /// | `LOCK` | held by `flock` for as long as the process lives |
 /// | `IDENTITY` | which node of which cluster this is, and how often it has started (``IdentityFile``) |
 /// | `CLEAN` | present only between a graceful stop and the next start |
-/// | `metadata` | the embedded metadata store |
+/// | `metadata` | the embedded metadata store, where the cluster has no other |
 /// | `log/` | the write-ahead log |
 /// | `shards/N/` | the RocksDB of shard N |
+/// | `incoming/N/` | files of shard N that have arrived, while it moves here |
+/// | `outgoing/N/` | a checkpoint of shard N, while it moves away |
+/// | `trash/N-EPOCH-MILLISECONDS/` | a shard that has moved away, until it is deleted |
 final class DataDirectory: Sendable {
     static let formatVersion = 1
     private static let smallFileBytesMax = 4096
@@ -33,7 +37,11 @@ final class DataDirectory: Sendable {
     var shardsPath: String { path + "/shards" }
     var metadataPath: String { path + "/metadata" }
 
-    func shardPath(_ number: Int) -> String { "\(shardsPath)/\(number)" }
+    var incomingPath: String { path + "/incoming" }
+    var outgoingPath: String { path + "/outgoing" }
+    var trashPath: String { path + "/trash" }
+
+    func shardPath(_ shard: ShardID) -> String { "\(shardsPath)/\(shard)" }
 
     /// Makes the directory where it is missing, takes its lock and checks its format.
     init(path: String) throws(DataDirectoryError) {
@@ -82,10 +90,11 @@ final class DataDirectory: Sendable {
     // MARK: First start
 
     /// Begins to fill a new directory. What an interrupted first start left is removed: nothing was acknowledged from
-    /// it.
+    /// it. The embedded metadata stays: it holds a cluster only once the directory is complete.
     func beginInitializing() throws(DataDirectoryError) {
         try write("INITIALIZING", "")
-        for name in Self.entries(path) where name != "LOCK" && name != "INITIALIZING" && name != "lost+found" {
+        let kept: Set<String> = ["LOCK", "INITIALIZING", "lost+found"]
+        for name in Self.entries(path) where !kept.contains(name) && !name.hasPrefix("metadata") {
             try Self.remove(path + "/" + name)
         }
         try Self.makeDirectory(shardsPath)
@@ -146,6 +155,9 @@ final class DataDirectory: Sendable {
         let synced = ks_fsync(descriptor)
         guard synced == 0 else { throw Self.failure("sync", path, -synced) }
     }
+
+    /// Makes a folder, with those above it, where it is missing.
+    static func makeFolder(_ path: String) throws(DataDirectoryError) { try makeDirectory(path) }
 
     private static func makeDirectory(_ path: String) throws(DataDirectoryError) {
         var parent = ""

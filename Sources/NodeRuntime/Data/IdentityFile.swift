@@ -1,3 +1,4 @@
+import ClusterCore
 import ClusterMetadata
 import HashRing
 

@@ -42,6 +42,12 @@ final class FlushCoordinator: Sendable {
         for host in table.hosts { scheduler.add(host.store, for: host.shard) }
     }
 
+    /// A shard has come.
+    func add(_ store: ShardStore, for shard: ShardID) { scheduler.add(store, for: shard) }
+
+    /// A shard goes: blocks until no flush of it is under way; then its store may be closed.
+    func remove(_ shard: ShardID) { scheduler.remove(shard) }
+
     var flushCount: Int { flushes.withLockedValue { $0 } }
 
     /// Bytes that only the log makes durable, over all shards.

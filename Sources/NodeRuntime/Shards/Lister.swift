@@ -3,7 +3,7 @@ import HashRing
 import Primitives
 import RocksStore
 
-/// Makes one page of a list: entities in ring order, from where the page before ended, over the shards of this node.
+/// Makes one page of a list: entities in ring order, from where the page before ended, over some shards of this node.
 ///
 /// No snapshot lasts longer than one shard's part of one page. An entity that exists throughout keeps its place in ring
 /// order, so it is met exactly once. A page ends early when it is large or has looked at many rows; its cursor goes on.
@@ -11,26 +11,36 @@ struct Lister: Sendable {
     let table: ShardTable
     let time: NodeTime
 
+    /// The page over `shards`, from the request's cursor or the first of them; its `missing` names those of them that
+    /// cannot answer. `nil`: one of them is not this node's, or is just being given away, and nothing was listed.
+    ///
     /// Blocks on the disk: on a thread of the read pool.
-    func page(_ request: ListRequest) -> Answer {
+    func page(_ request: ListRequest, over shards: ClosedRange<UInt32>) -> ListPage? {
         var page = PageBuilder(request: request, now: time.now())
-        let first = request.after.map { Int(table.shard(of: $0.ringHash).rawValue) } ?? 0
-        var missing = (0..<table.ring.shardCount).map { ShardID(UInt32($0)) }.filter { table.serving($0) == nil }
-        for number in first..<table.ring.shardCount {
-            let shard = ShardID(UInt32(number))
-            guard let host = table.serving(shard) else { continue }
-            do {
-                try scan(host, into: &page, request)
-            } catch {
-                host.noteDamage("\(error)")
-                missing.append(shard)
-                page.skip(past: table.ring.arc(of: shard).upperBound)
+        var missing: [ShardID] = []
+        var scanned: [ShardHost] = []
+        for shard in shards.map({ ShardID($0) }) {
+            switch table[shard] {
+            case .served(let host) where host.isServing:
+                do {
+                    try scan(host, into: &page, request)
+                } catch {
+                    // A store that was closed because the shard has gone is not damaged.
+                    guard host.isServing else { return nil }
+                    host.noteDamage("\(error)")
+                    missing.append(shard)
+                    page.skip(past: table.ring.arc(of: shard).upperBound)
+                }
+                scanned.append(host)
+            case .served(let host) where host.hasFailed: missing.append(shard)
+            case .unavailable: missing.append(shard)
+            case .served, .elsewhere: return nil
             }
             if page.isFull { break }
         }
-        return .page(
-            ListPage(
-                items: page.items, next: page.next, shardCount: table.ring.shardCount, missing: missing.sorted()))
+        // Ownership is checked after the read (rule R13).
+        guard scanned.allSatisfy(\.isServing) else { return nil }
+        return ListPage(items: page.items, next: page.next, shardCount: table.ring.shardCount, missing: missing)
     }
 
     private func scan(_ host: ShardHost, into page: inout PageBuilder, _ request: ListRequest) throws(StoreError) {

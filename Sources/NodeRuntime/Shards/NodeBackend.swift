@@ -6,8 +6,10 @@ import NIOCore
 import NIOPosix
 import Primitives
 import RocksStore
+import ShardCore
 
-/// The node behind its HTTP front: finds the shard of a key, posts writes to its loop, and reads beside it.
+/// The node behind its listeners: finds the shard of a key, posts writes to its loop, reads beside it, and hands what
+/// concerns other nodes to the ``Forwarder``.
 final class NodeBackend: EntityBackend {
     let ringSeed: UInt64
     let limits: EntityLimits
@@ -15,7 +17,8 @@ final class NodeBackend: EntityBackend {
     private let loops: [ShardLoop]
     private let time: NodeTime
     private let readPool: NIOThreadPool
-    private let lister: Lister
+    private let lists: ListFanOut
+    private let forwarder: Forwarder
     private let logger: Logger
 
     /// How often an absence is read again because a batch was being written meanwhile, before the queue decides.
@@ -23,7 +26,7 @@ final class NodeBackend: EntityBackend {
 
     init(
         ringSeed: UInt64, limits: EntityLimits, table: ShardTable, loops: [ShardLoop], time: NodeTime,
-        readPool: NIOThreadPool, logger: Logger
+        readPool: NIOThreadPool, forwarder: Forwarder, logger: Logger
     ) {
         self.ringSeed = ringSeed
         self.limits = limits
@@ -31,15 +34,23 @@ final class NodeBackend: EntityBackend {
         self.loops = loops
         self.time = time
         self.readPool = readPool
-        self.lister = Lister(table: table, time: time)
+        self.forwarder = forwarder
         self.logger = logger
+        lists = ListFanOut(
+            lister: Lister(table: table, time: time), table: table, view: forwarder.view, peers: forwarder.peers,
+            readPool: readPool, loop: loops[0].eventLoop)
+        forwarder.serve(for: self)
     }
+
+    func shard(of key: EntityKey) -> ShardID { table.shard(of: key.ringHash) }
+
+    func seat(of shard: ShardID) -> ShardTable.Seat { table[shard] }
 
     func currentPosition(of key: EntityKey) -> ShardPosition? {
         place(table.shard(of: key.ringHash))
     }
 
-    /// A position at which a refusal is true; 0 where the shard's store could not be opened.
+    /// A position at which a refusal is true; 0 where the shard is not here, or its store could not be opened.
     private func place(_ shard: ShardID) -> ShardPosition {
         guard case .served(let host) = table[shard] else { return ShardPosition(shard: shard, position: .zero) }
         return ShardPosition(shard: shard, position: host.appliedPosition)
@@ -48,14 +59,21 @@ final class NodeBackend: EntityBackend {
     // MARK: Writes
 
     func write(_ operation: WriteOperation, replyTo target: ReplyTarget) {
-        submit(.write(operation), on: table.shard(of: operation.key.ringHash), replyTo: target)
+        dispatch(
+            Arrival(
+                shard: table.shard(of: operation.key.ringHash), work: .write(operation), target: target,
+                time: NodeTime.monotonic(), isForwarded: false))
     }
 
-    private func submit(_ work: ShardLoop.Arrival.Work, on shard: ShardID, replyTo target: ReplyTarget) {
-        guard table.serving(shard) != nil else { return refuseUnavailable(shard, replyTo: target) }
-        let loop = loops[Int(shard.rawValue) % loops.count]
-        loop.submit(
-            ShardLoop.Arrival(shard: shard, work: work, target: target, time: NodeTime.monotonic()))
+    /// To the shard's queue where it is here, else to its owner.
+    func dispatch(_ arrival: Arrival) {
+        switch table[arrival.shard] {
+        case .served(let host) where host.takesRequests:
+            loops[Int(arrival.shard.rawValue) % loops.count].submit(arrival)
+        case .served(let host) where !host.hasFailed: forwarder.redirect(arrival)
+        case .elsewhere: forwarder.redirect(arrival)
+        case .served, .unavailable: refuseUnavailable(arrival.shard, replyTo: arrival.target)
+        }
     }
 
     private func refuseUnavailable(_ shard: ShardID, replyTo target: ReplyTarget) {
@@ -67,45 +85,52 @@ final class NodeBackend: EntityBackend {
     // MARK: Reads
 
     func read(_ request: ReadRequest, replyTo target: ReplyTarget) {
-        let shard = table.shard(of: request.key.ringHash)
-        if request.inQueueOrder { return submit(.read(request), on: shard, replyTo: target) }
-        guard let host = table.serving(shard) else { return refuseUnavailable(shard, replyTo: target) }
+        take(
+            Arrival(
+                shard: table.shard(of: request.key.ringHash), work: .read(request), target: target,
+                time: NodeTime.monotonic(), isForwarded: false))
+    }
+
+    /// A request of this node's or another's listener: reads that need no queue go beside it.
+    func take(_ arrival: Arrival) {
+        guard case .read(let request) = arrival.work, !request.inQueueOrder, let host = table.serving(arrival.shard)
+        else { return dispatch(arrival) }
         switch request.kind {
         case .entity(let preconditions):
-            readEntity(request, preconditions, host, tier: .cacheOnly, replyTo: target)
+            readEntity(arrival, request, preconditions, host, tier: .cacheOnly)
         case .outcome(let idempotencyKey):
-            readOutcome(request.key, idempotencyKey, host, tier: .cacheOnly, replyTo: target)
+            readOutcome(arrival, request.key, idempotencyKey, host, tier: .cacheOnly)
         }
     }
 
     /// On the connection's loop with what is cached, else on a thread of the read pool.
     private func readEntity(
-        _ request: ReadRequest, _ preconditions: Preconditions, _ host: ShardHost, tier: ReadSource,
-        replyTo target: ReplyTarget
+        _ arrival: Arrival, _ request: ReadRequest, _ preconditions: Preconditions, _ host: ShardHost,
+        tier: ReadSource
     ) {
         do {
             for _ in 0..<Self.absenceRetriesMax {
                 guard let read = try host.read(request.key, from: tier) else { continue }
                 switch read {
                 case .notCached:
-                    return offLoop(target) {
-                        self.readEntity(request, preconditions, host, tier: .disk, replyTo: target)
+                    return offLoop(arrival.target) {
+                        self.readEntity(arrival, request, preconditions, host, tier: .disk)
                     }
                 case .found(let record, let position):
-                    return answer(record, at: position, preconditions, host, target)
+                    return answer(arrival, record, at: position, preconditions, host)
                 case .absent(let position):
-                    return answer(nil, at: position, preconditions, host, target)
+                    return answer(arrival, nil, at: position, preconditions, host)
                 }
             }
-            submit(.read(request), on: host.shard, replyTo: target)
+            dispatch(arrival)
         } catch {
-            refuseUnreadable(host, error, target)
+            refuseUnreadable(arrival, host, error)
         }
     }
 
     private func answer(
-        _ record: StoredRecord?, at position: Position, _ preconditions: Preconditions, _ host: ShardHost,
-        _ target: ReplyTarget
+        _ arrival: Arrival, _ record: StoredRecord?, at position: Position, _ preconditions: Preconditions,
+        _ host: ShardHost
     ) {
         let place = ShardPosition(shard: host.shard, position: position)
         let answer: Answer =
@@ -114,50 +139,58 @@ final class NodeBackend: EntityBackend {
             case .notModified(let record): .notModified(record, place)
             case .refused(let problem, let version): .refused(problem, currentVersion: version, place)
             }
-        // Ownership is checked after the read (rule R13): a value read before the shard was lost is not given out.
-        guard host.isServing else { return refuseUnavailable(host.shard, replyTo: target) }
-        deliver(answer, target)
+        deliver(answer, of: arrival, from: host)
+    }
+
+    /// Ownership is checked after the read (rule R13): a value read before the shard was lost is not given out. The
+    /// request goes to the queue, which knows or waits to know who owns the shard.
+    private func deliver(_ answer: Answer, of arrival: Arrival, from host: ShardHost) {
+        guard host.isServing else { return dispatch(arrival) }
+        deliver(answer, arrival.target)
     }
 
     private func readOutcome(
-        _ key: EntityKey, _ idempotencyKey: [UInt8], _ host: ShardHost, tier: ReadSource, replyTo target: ReplyTarget
+        _ arrival: Arrival, _ key: EntityKey, _ idempotencyKey: [UInt8], _ host: ShardHost, tier: ReadSource
     ) {
         do {
             let place = ShardPosition(shard: host.shard, position: host.appliedPosition)
             switch try host.store.read(row: StoreRows.idempotency(key, idempotencyKey), from: tier) {
             case .notCached:
-                offLoop(target) { self.readOutcome(key, idempotencyKey, host, tier: .disk, replyTo: target) }
+                offLoop(arrival.target) { self.readOutcome(arrival, key, idempotencyKey, host, tier: .disk) }
             case .found(let bytes):
                 if let row = IdempotencyRow(decoding: bytes), row.expiresAt > time.now() {
                     deliver(
                         .outcome(
                             status: row.status, version: row.version,
-                            ShardPosition(shard: host.shard, position: max(place.position, row.version))), target)
+                            ShardPosition(shard: host.shard, position: max(place.position, row.version))),
+                        of: arrival, from: host)
                 } else {
-                    deliver(.refused(Self.noOutcome, currentVersion: nil, place), target)
+                    deliver(.refused(Self.noOutcome, currentVersion: nil, place), of: arrival, from: host)
                 }
             case .absent:
-                deliver(.refused(Self.noOutcome, currentVersion: nil, place), target)
+                deliver(.refused(Self.noOutcome, currentVersion: nil, place), of: arrival, from: host)
             }
         } catch {
-            refuseUnreadable(host, error, target)
+            refuseUnreadable(arrival, host, error)
         }
     }
 
     private static let noOutcome = Problem(
         .notFound, "no write of this entity with this Idempotency-Key is recorded")
 
-    private func refuseUnreadable(_ host: ShardHost, _ error: StoreError, _ target: ReplyTarget) {
+    private func refuseUnreadable(_ arrival: Arrival, _ host: ShardHost, _ error: StoreError) {
+        // A store that was closed because the shard has gone is not damaged.
+        guard host.isServing else { return dispatch(arrival) }
         let reason = "shard \(host.shard) cannot read the entity: \(error)"
         host.noteDamage(reason)
         logger.error("a read failed", metadata: ["shard": "\(host.shard)", "reason": "\(error)"])
-        deliver(.refused(Problem(.shardUnavailable, reason), currentVersion: nil, place(host.shard)), target)
+        deliver(.refused(Problem(.shardUnavailable, reason), currentVersion: nil, place(host.shard)), arrival.target)
     }
 
     // MARK: Lists
 
     func list(_ request: ListRequest, replyTo target: ReplyTarget) {
-        offLoop(target) { self.deliver(self.lister.page(request), target) }
+        Task { deliver(await lists.answer(request), target) }
     }
 
     // MARK: Threads
@@ -179,10 +212,13 @@ final class NodeBackend: EntityBackend {
         if loop.inEventLoop {
             target.sink.deliver(answer, slot: target.slot)
         } else {
-            loop.execute {
-                target.sink.deliver(answer, slot: target.slot)
-                target.sink.flushAnswers()
-            }
+            loop.execute { self.deliverLate(answer, target) }
         }
+    }
+
+    /// An answer that comes after the call it belongs to has returned. On the connection's loop.
+    func deliverLate(_ answer: Answer, _ target: ReplyTarget) {
+        target.sink.deliver(answer, slot: target.slot)
+        target.sink.flushAnswers()
     }
 }

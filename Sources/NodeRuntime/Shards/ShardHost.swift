@@ -17,7 +17,7 @@ final class ShardHost: Sendable {
     private let applyingPosition: Synchronization.Atomic<UInt64>
     /// The position that the store reads back.
     private let appliedPositionRaw: Synchronization.Atomic<UInt64>
-    private let serving = Synchronization.Atomic(true)
+    private let service = Synchronization.Atomic(Service.serving.rawValue)
     /// Why the shard is not served any more, or what of it cannot be read.
     private let trouble = NIOLockedValueBox<String?>(nil)
 
@@ -29,14 +29,51 @@ final class ShardHost: Sendable {
         appliedPositionRaw = Synchronization.Atomic(applied.rawValue)
     }
 
-    /// Whether this node answers for the shard. A read asks after it has read (rule R13).
-    var isServing: Bool { serving.load(ordering: .acquiring) }
+    private enum Service: UInt8 {
+        case serving
+        /// Another node may own the shard by now: reads go to the queue, which holds them until that is known.
+        case handingOver
+        /// Another node owns the shard.
+        case lost
+        /// The store failed.
+        case failed
+    }
+
+    private var serviceNow: Service {
+        guard let service = Service(rawValue: service.load(ordering: .acquiring)) else {
+            preconditionFailure("a service state is one of those stored")
+        }
+        return service
+    }
+
+    /// Whether reads beside the queue may answer for the shard. A read asks after it has read (rule R13).
+    var isServing: Bool { serviceNow == .serving }
+
+    /// Whether the shard's queue takes requests, be it to hold them.
+    var takesRequests: Bool { serviceNow == .serving || serviceNow == .handingOver }
+
+    var hasFailed: Bool { serviceNow == .failed }
+
+    /// `serving`, `damaged` where some row cannot be read, or `unavailable`.
+    var stateText: String {
+        guard takesRequests else { return "unavailable" }
+        return troubleText == nil ? "serving" : "damaged"
+    }
 
     /// For good: only a restart, which replays the log, brings the shard back.
     func stopServing(_ reason: String) {
         trouble.withLockedValue { $0 = reason }
-        serving.store(false, ordering: .releasing)
+        service.store(Service.failed.rawValue, ordering: .releasing)
     }
+
+    /// Before the transaction that gives the shard away is sent.
+    func stopReads() { service.store(Service.handingOver.rawValue, ordering: .releasing) }
+
+    /// The shard was not given away after all.
+    func resumeReads() { service.store(Service.serving.rawValue, ordering: .releasing) }
+
+    /// The shard is another node's: nothing is served from this host any more.
+    func becomeLost() { service.store(Service.lost.rawValue, ordering: .releasing) }
 
     /// A row could not be read. The shard serves on, but says so.
     func noteDamage(_ reason: String) { trouble.withLockedValue { $0 = $0 ?? reason } }

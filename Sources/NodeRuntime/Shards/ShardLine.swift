@@ -12,7 +12,15 @@ final class ShardLine {
     var machine: ShardMachine
     var tickets = TicketTable()
     var isDirty = false
+    /// Follows the shard's commits while it moves away.
+    var outbound: OutboundMove?
     private var batch = StoreBatch()
+    /// What the row of the shard's clock says.
+    private var clockWritten = Timestamp.zero
+
+    /// The row may be this far behind: the log's records know the time between, and a row more in each small batch
+    /// costs as much as the entity's own.
+    private static let clockLagMillisecondsMax: UInt64 = 1000
 
     init(host: ShardHost, settings: ShardMachine.Settings) {
         self.host = host
@@ -25,32 +33,45 @@ final class ShardLine {
     func write(_ group: CommitGroup, lsn: LSN, now: Timestamp) throws(StoreError) {
         batch.clear()
         for effect in group.effects { batch.put(effect) }
-        batch.put(clock: now)
+        let writesClock = now.milliseconds >= clockWritten.milliseconds + Self.clockLagMillisecondsMax
+        if writesClock { batch.put(clock: now) }
         try host.store.apply(
             &batch, applied: AppliedState(epoch: group.epoch, position: group.through, lsn: lsn))
+        if writesClock { clockWritten = now }
     }
 }
 
 /// Where the answers of a shard's operations go, by ticket. Slots are used again, so it stays as small as the queue.
 struct TicketTable {
-    private var targets: [ReplyTarget?] = []
-    private var free: [Int] = []
+    struct Entry {
+        let target: ReplyTarget
+        let time: MonotonicTime
+        let isForwarded: Bool
 
-    mutating func insert(_ target: ReplyTarget) -> Ticket {
-        if let slot = free.popLast() {
-            targets[slot] = target
-            return Ticket(slot)
+        /// The request as it arrived, to go to another owner.
+        func arrival(_ shard: ShardID, _ work: ShardMachine.Work) -> Arrival {
+            Arrival(shard: shard, work: work, target: target, time: time, isForwarded: isForwarded)
         }
-        targets.append(target)
-        return Ticket(targets.count - 1)
     }
 
-    mutating func remove(_ ticket: Ticket) -> ReplyTarget {
-        guard let target = targets[Int(ticket)] else {
+    private var entries: [Entry?] = []
+    private var free: [Int] = []
+
+    mutating func insert(_ entry: Entry) -> Ticket {
+        if let slot = free.popLast() {
+            entries[slot] = entry
+            return Ticket(slot)
+        }
+        entries.append(entry)
+        return Ticket(entries.count - 1)
+    }
+
+    mutating func remove(_ ticket: Ticket) -> Entry {
+        guard let entry = entries[Int(ticket)] else {
             preconditionFailure("ticket \(ticket) is answered twice")
         }
-        targets[Int(ticket)] = nil
+        entries[Int(ticket)] = nil
         free.append(Int(ticket))
-        return target
+        return entry
     }
 }

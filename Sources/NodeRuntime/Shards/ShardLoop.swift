@@ -29,13 +29,18 @@ final class ShardLoop: @unchecked Sendable {
     private let space: SpaceGuard
     private let flushes: FlushCoordinator
     private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
+    private let settings: ShardMachine.Settings
 
     private let inbox = NIOLockedValueBox(Inbox())
     /// Every loop of the node, by index. Set once before any request.
     private var peers: [ShardLoop] = []
+    /// Takes requests whose shard is not here (any more). Set once before any request.
+    private var elsewhere: (any ArrivalRouter)?
 
     /// By shard number; `nil` for shards of other loops.
     private var lines: [ShardLine?]
+    /// Shards of this loop that are coming in.
+    private var arriving: [ShardID: InboundMove] = [:]
     /// Shards touched in this turn.
     private var dirty: [Int] = []
     private var turnScheduled = false
@@ -48,17 +53,6 @@ final class ShardLoop: @unchecked Sendable {
         var isScheduled = false
     }
 
-    struct Arrival {
-        let shard: ShardID
-        let work: Work
-        let target: ReplyTarget
-        let time: MonotonicTime
-
-        enum Work {
-            case write(WriteOperation)
-            case read(ReadRequest)
-        }
-    }
 
     struct Delivery {
         let target: ReplyTarget
@@ -67,7 +61,7 @@ final class ShardLoop: @unchecked Sendable {
 
     init(
         index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
-        fetchPool: NIOThreadPool, space: SpaceGuard, flushes: FlushCoordinator,
+        fetchPool: NIOThreadPool, space: SpaceGuard, flushes: FlushCoordinator, settings: ShardMachine.Settings,
         failure: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.index = index
@@ -77,17 +71,58 @@ final class ShardLoop: @unchecked Sendable {
         self.fetchPool = fetchPool
         self.space = space
         self.flushes = flushes
+        self.settings = settings
         self.failure = failure
         lines = Array(repeating: nil, count: shardCount)
     }
 
     /// Gives the loop its shards and its peers. Before any request, on any thread.
-    func start(hosts: [ShardHost], settings: ShardMachine.Settings, peers: [ShardLoop]) {
+    func start(hosts: [ShardHost], peers: [ShardLoop], elsewhere: any ArrivalRouter) {
         self.peers = peers
+        self.elsewhere = elsewhere
         outgoing = Array(repeating: [], count: peers.count)
-        for host in hosts {
-            lines[Int(host.shard.rawValue)] = ShardLine(host: host, settings: settings)
+        for host in hosts { install(host) }
+    }
+
+    // MARK: Shards that come and go
+
+    /// From now on the shard's requests are evaluated here. On the loop, or before it has started.
+    func install(_ host: ShardHost) {
+        precondition(lines[Int(host.shard.rawValue)] == nil, "shard \(host.shard) is installed once")
+        lines[Int(host.shard.rawValue)] = ShardLine(host: host, settings: settings)
+    }
+
+    /// The line of a shard of this loop. On the loop.
+    func line(of shard: ShardID) -> ShardLine? {
+        eventLoop.assertInEventLoop()
+        return lines[Int(shard.rawValue)]
+    }
+
+    /// Another node owns the shard: what was held goes there, unevaluated, so that nothing can happen twice. On the
+    /// loop.
+    func remove(_ shard: ShardID) {
+        guard let line = line(of: shard) else { return }
+        lines[Int(shard.rawValue)] = nil
+        for (ticket, work) in line.machine.surrender() {
+            elsewhere?.redirect(line.tickets.remove(ticket).arrival(shard, work))
         }
+    }
+
+    /// The log's word about the shard goes to the move, until it is served. On the loop.
+    func attach(_ move: InboundMove) {
+        eventLoop.assertInEventLoop()
+        arriving[move.shard] = move
+    }
+
+    func detach(_ move: InboundMove) {
+        eventLoop.assertInEventLoop()
+        arriving[move.shard] = nil
+    }
+
+    /// What a change to a line's machine from outside a turn has set free. On the loop.
+    func carryOn(_ line: ShardLine) {
+        touch(line, Int(line.host.shard.rawValue))
+        turn()
     }
 
     // MARK: Entries
@@ -107,13 +142,15 @@ final class ShardLoop: @unchecked Sendable {
         eventLoop.execute { self.apply(marks) }
     }
 
-    /// Waits until nothing is in flight on this loop's shards.
-    func whenIdle() -> EventLoopFuture<Void> {
+    /// Waits until nothing is in flight on this loop's shards, or until `deadline`: a shard that is just being handed
+    /// over may hold requests for as long as the metadata store is away.
+    func whenIdle(until deadline: NIODeadline) -> EventLoopFuture<Void> {
         eventLoop.flatSubmit {
-            if self.lines.allSatisfy({ $0?.machine.isIdle ?? true }) {
+            if NIODeadline.now() >= deadline || self.lines.allSatisfy({ $0?.machine.isIdle ?? true }) {
                 return self.eventLoop.makeSucceededVoidFuture()
             }
-            return self.eventLoop.scheduleTask(in: .milliseconds(5)) {}.futureResult.flatMap { self.whenIdle() }
+            return self.eventLoop.scheduleTask(in: .milliseconds(5)) {}.futureResult
+                .flatMap { self.whenIdle(until: deadline) }
         }
     }
 
@@ -153,10 +190,13 @@ final class ShardLoop: @unchecked Sendable {
     private func evaluate(_ arrival: Arrival, now: Timestamp) {
         eventLoop.assertInEventLoop()
         let number = Int(arrival.shard.rawValue)
-        guard let line = lines[number], line.host.isServing else {
-            return refuseUnserved(arrival)
+        guard let line = lines[number] else {
+            elsewhere?.redirect(arrival)
+            return
         }
-        let ticket = line.tickets.insert(arrival.target)
+        guard line.host.takesRequests else { return refuseUnserved(arrival, line.host) }
+        let ticket = line.tickets.insert(
+            TicketTable.Entry(target: arrival.target, time: arrival.time, isForwarded: arrival.isForwarded))
         switch arrival.work {
         case .write(let operation):
             line.machine.write(operation, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
@@ -166,11 +206,10 @@ final class ShardLoop: @unchecked Sendable {
         touch(line, number)
     }
 
-    private func refuseUnserved(_ arrival: Arrival) {
-        let host = lines[Int(arrival.shard.rawValue)]?.host
-        let reason = host?.troubleText ?? "it is not served here"
+    private func refuseUnserved(_ arrival: Arrival, _ host: ShardHost) {
+        let reason = host.troubleText ?? "it is not served here"
         let problem = Problem(.shardUnavailable, "shard \(arrival.shard) is unavailable: \(reason)")
-        let place = ShardPosition(shard: arrival.shard, position: host?.appliedPosition ?? .zero)
+        let place = ShardPosition(shard: arrival.shard, position: host.appliedPosition)
         send(Delivery(target: arrival.target, answer: .refused(problem, currentVersion: nil, place)))
         scheduleTurn()
     }
@@ -195,8 +234,10 @@ final class ShardLoop: @unchecked Sendable {
             line.isDirty = false
             handOver(line)
             drain(line)
+            line.outbound?.lookAtDrain(line)
         }
         dirty.removeAll(keepingCapacity: true)
+        log.wake()
         sendOutgoing()
     }
 
@@ -219,7 +260,7 @@ final class ShardLoop: @unchecked Sendable {
         if !flushes.hasRoomForWrites {
             return Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly")
         }
-        switch log.submit(batch) {
+        switch log.submit(batch, wakes: false) {
         case .accepted: return nil
         case .storageFull: return full
         case .queueFull:
@@ -231,7 +272,7 @@ final class ShardLoop: @unchecked Sendable {
     /// Takes out of the machine what may leave it: answers and fetches.
     private func drain(_ line: ShardLine) {
         while let (ticket, answer) = line.machine.nextAnswer() {
-            send(Delivery(target: line.tickets.remove(ticket), answer: answer))
+            send(Delivery(target: line.tickets.remove(ticket).target, answer: answer))
         }
         while let fetch = line.machine.nextFetch() { start(fetch, line) }
     }
@@ -240,10 +281,15 @@ final class ShardLoop: @unchecked Sendable {
 
     private func apply(_ marks: [DurableMark]) {
         for mark in marks {
-            guard let line = lines[Int(mark.shard.rawValue)], line.host.isServing else { continue }
+            guard let line = lines[Int(mark.shard.rawValue)] else {
+                arriving[mark.shard]?.logDurable(mark)
+                continue
+            }
+            guard line.host.takesRequests else { continue }
             line.machine.logDurable(upTo: mark.position)
             commit(line, lsn: mark.lsn)
             drain(line)
+            line.outbound?.lookAtDrain(line)
         }
         sendOutgoing()
     }
@@ -262,6 +308,7 @@ final class ShardLoop: @unchecked Sendable {
         }
         line.host.finishApplying(group.through)
         line.machine.applied(upTo: group.through)
+        line.outbound?.committed(group)
     }
 
     // MARK: Rows that only the disk knows
@@ -285,7 +332,7 @@ final class ShardLoop: @unchecked Sendable {
     private func finish(
         _ fetch: Fetch, _ number: Int, _ result: Result<(record: [UInt8]?, row: [UInt8]?), any Error>
     ) {
-        guard let line = lines[number], line.host.isServing else { return }
+        guard let line = lines[number], line.host.takesRequests else { return }
         switch result {
         case .success(let rows):
             line.machine.fetched(

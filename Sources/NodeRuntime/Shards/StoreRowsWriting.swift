@@ -19,7 +19,8 @@ extension StoreBatch {
         }
     }
 
-    /// The latest time that the shard has seen: what the node's clock will not go back behind after a restart.
+    /// A recent time that the shard has seen: what the node's clock will not go back behind after a restart, together
+    /// with the times in the log.
     mutating func put(clock now: Timestamp) {
         var writer = ByteWriter(reserving: 8)
         writer.write(now.milliseconds)
@@ -27,7 +28,7 @@ extension StoreBatch {
     }
 }
 
-/// The row that holds the latest time a shard has seen: milliseconds since 1970, 8 bytes, little-endian.
+/// The row that holds a recent time that a shard has seen: milliseconds since 1970, 8 bytes, little-endian.
 enum ShardClockRow {
     static let key: [UInt8] = [StoreRows.metaFamily] + Array("clock".utf8)
 

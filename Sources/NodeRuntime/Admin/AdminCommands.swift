@@ -1,0 +1,177 @@
+import ClusterCore
+import ClusterMetadata
+import Entities
+import HTTPFront
+import HashRing
+import PeerWire
+import Primitives
+
+/// The admin listener's commands (`/v1/admin/…`) and operations. Every node answers them alike: what they read and
+/// change lives in the metadata store.
+struct AdminCommands: Sendable {
+    let view: NodeView
+
+    /// A command is decided anew on a new map where something changed meanwhile, this many times.
+    private static let attemptsMax = 8
+
+    private var metadata: any MetadataStore { view.cluster.metadata }
+
+    /// - Parameter segments: of the path, behind `/v1/admin`.
+    func answer(_ segments: [String], _ request: AdminRequest) async -> AdminResponse {
+        do {
+            guard let route = try AdminRoute(segments, request) else {
+                return AdminResponse(Problem(.notFound, "the admin listener has no \(request.path)"))
+            }
+            guard route.method == request.method else {
+                return AdminResponse(
+                    Problem(.methodNotAllowed, "\(request.path) answers \(route.method)"),
+                    fields: [("Allow", route.method == "GET" ? "GET, HEAD" : "POST")])
+            }
+            return try await run(route)
+        } catch let problem as Problem {
+            return AdminResponse(problem)
+        } catch {
+            return AdminResponse(Problem(.shardUnavailable, "\(error)"))
+        }
+    }
+
+    private func run(_ route: AdminRoute) async throws -> AdminResponse {
+        switch route {
+        case .plan: return json(200, await document(.rebalance(try await readMap())))
+        case .showPlan(let plan):
+            let proposal = RebalanceProposal.rebalance(try await readMap())
+            guard proposal.plan == plan else {
+                throw Problem(
+                    .stalePlan, "plan \(plan) is not the plan of the cluster as it is now (that is \(proposal.plan))")
+            }
+            return json(200, await document(proposal))
+        case .dryDrain(let node):
+            let map = try await readMap()
+            try preflight(.drain(node), map)
+            return json(200, await document(.drain(node, map)))
+        case .dryRemove(let node):
+            try preflight(.remove(node), try await readMap())
+            return json(200, .object([("node", .text(node.text)), ("changed", .bool(false))]))
+        case .showThrottle:
+            return json(
+                200, .object([("bytes-per-second", .integer(try await readMap().throttle.bytesPerSecond))]))
+        case .command(let command): return try await carryOut(command)
+        }
+    }
+
+    /// What the real thing would be refused for.
+    private func preflight(_ command: AdminCommand, _ map: ClusterMap) throws(Problem) {
+        if case .refused(let refusal, let text) = AdminDecision.decide(command, on: map, now: view.cluster.now()) {
+            throw Problem(refusal: refusal, text)
+        }
+    }
+
+    // MARK: Changing
+
+    private func carryOut(_ command: AdminCommand) async throws -> AdminResponse {
+        for _ in 0..<Self.attemptsMax {
+            let map = try await readMap()
+            switch AdminDecision.decide(command, on: map, now: view.cluster.now()) {
+            case .refused(let refusal, let text): throw Problem(refusal: refusal, text)
+            case .nothingToDo(let operation, let text):
+                return await outcome(command, operation, text, changed: false, map)
+            case .change(let transaction, let operation):
+                do throws(MetadataError) {
+                    guard case .committed = try await metadata.transaction(transaction) else { continue }
+                } catch .outcomeUnknown(let detail) {
+                    throw Problem(.outcomeUnknown, "whether it was done is not known: \(detail); ask again")
+                } catch {
+                    throw Problem(.metadataUnavailable, "\(error); nothing was changed")
+                }
+                return await outcome(command, operation, "", changed: true, try await readMap())
+            }
+        }
+        throw Problem(.concurrentChange, "others change the cluster all the time; nothing was changed, try again")
+    }
+
+    private func readMap() async throws -> ClusterMap {
+        do {
+            guard let map = try ClusterMap(try await metadata.range(prefix: MetadataKey(""))) else {
+                throw Problem(.metadataUnavailable, "the metadata store holds no cluster")
+            }
+            view.cluster.view.update(map)
+            return map
+        } catch let error as MetadataError {
+            throw Problem(.metadataUnavailable, "\(error)")
+        }
+    }
+
+    private func outcome(
+        _ command: AdminCommand, _ operation: OperationID?, _ text: String, changed: Bool, _ map: ClusterMap
+    ) async -> AdminResponse {
+        if let operation, let record = map.operation(operation) {
+            let documents = OperationDocuments(view)
+            let isNew = changed && !record.state.isFinished
+            var members = await documents.operation(record, map)
+            if !text.isEmpty { members.append(("note", .text(text))) }
+            return json(isNew ? 202 : 200, .object(members))
+        }
+        var members: [(String, JSONValue)] = [("changed", .bool(changed))]
+        switch command {
+        case .cordon(let node), .uncordon(let node), .drain(let node): members.insert(("node", .text(node.text)), at: 0)
+        case .throttle(let rate): members.insert(("bytes-per-second", .integer(rate)), at: 0)
+        default: break
+        }
+        if !text.isEmpty { members.append(("note", .text(text))) }
+        return json(200, .object(members))
+    }
+
+    // MARK: Showing
+
+    /// `GET /v1/operations/ID`.
+    func operation(_ text: String) async -> AdminResponse {
+        let map = (try? await readMap()) ?? view.cluster.view.map
+        guard let id = OperationID(text), let record = map.operation(id) else {
+            return AdminResponse(Problem(.notFound, "there is no operation \(text)"))
+        }
+        return json(200, .object(await OperationDocuments(view).operation(record, map)))
+    }
+
+    private func document(_ proposal: RebalanceProposal) async -> JSONValue {
+        let reports = await view.survey.reports(view.cluster.view.map)
+        let sizes = proposal.moves.map { reports[$0.shard]?.byteCount ?? 0 }
+        let moves = zip(proposal.moves, sizes).map { move, bytes in
+            JSONValue.object([
+                ("shard", .integer(move.shard.rawValue)), ("from", .text(move.from.text)), ("to", .text(move.to.text)),
+                ("bytes", .integer(bytes)),
+            ])
+        }
+        return .object([
+            ("plan", .text("\(proposal.plan)")), ("map-revision", .integer(proposal.plan.mapRevision.rawValue)),
+            ("moves", .list(moves)), ("lower-bound", .integer(proposal.lowerBound)),
+            ("bytes", .integer(sizes.reduce(0, +))),
+            (
+                "quotas",
+                .list(
+                    proposal.shares.map {
+                        .object([
+                            ("node", .text($0.node.text)), ("shards", .integer($0.shards)),
+                            ("after", .integer($0.after)),
+                        ])
+                    })
+            ),
+        ])
+    }
+
+    private func json(_ status: Int, _ value: JSONValue) -> AdminResponse {
+        AdminResponse(status: status, contentType: "application/json", body: value.encoded() + [0x0A])
+    }
+}
+
+extension Problem {
+    init(refusal: AdminDecision.Refusal, _ text: String) {
+        let code: ProblemCode =
+            switch refusal {
+            case .refused: .refused
+            case .stalePlan: .stalePlan
+            case .notFound: .notFound
+            case .concurrentChange: .concurrentChange
+            }
+        self.init(code, text)
+    }
+}

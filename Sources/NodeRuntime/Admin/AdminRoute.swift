@@ -1,0 +1,112 @@
+import ClusterCore
+import Entities
+import HTTPFront
+import HashRing
+import Primitives
+
+/// What a request to `/v1/admin/…` asks for.
+enum AdminRoute {
+    case plan
+    case showPlan(PlanID)
+    case dryDrain(NodeID)
+    case dryRemove(NodeID)
+    case showThrottle
+    case command(AdminCommand)
+
+    /// What is done to an operation.
+    enum Verb: String {
+        case pause
+        case resume
+        case cancel
+
+        /// On the rebalance that is under way.
+        var ofRebalance: AdminCommand {
+            switch self {
+            case .pause: .pauseRebalance
+            case .resume: .resumeRebalance
+            case .cancel: .cancelRebalance
+            }
+        }
+
+        func command(on operation: OperationID) -> AdminCommand {
+            switch self {
+            case .pause: .pause(operation)
+            case .resume: .resume(operation)
+            case .cancel: .cancel(operation)
+            }
+        }
+    }
+
+    var method: String {
+        switch self {
+        case .plan, .showPlan, .showThrottle: "GET"
+        case .dryDrain, .dryRemove, .command: "POST"
+        }
+    }
+
+    /// `nil` where there is no such path.
+    ///
+    /// - Throws: what is wrong with a name or value in it.
+    init?(_ segments: [String], _ request: AdminRequest) throws(Problem) {
+        func value(_ name: String) -> String? { request.query.last { $0.name == name }?.value }
+        switch (segments.first, segments.count) {
+        case ("rebalance", 2) where segments[1] == "plan": self = .plan
+        case ("rebalance", 2) where segments[1] == "commit":
+            self = .command(.commit(plan: try Self.plan(value("plan") ?? "")))
+        case ("rebalance", 2):
+            guard let verb = Verb(rawValue: segments[1]) else { return nil }
+            self = .command(verb.ofRebalance)
+        case ("rebalance", 3) where segments[1] == "plans": self = .showPlan(try Self.plan(segments[2]))
+        case ("nodes", 3):
+            guard let route = try Self.node(segments[1], segments[2], value) else { return nil }
+            self = route
+        case ("shards", 3) where segments[2] == "move":
+            guard let number = UInt32(segments[1]) else { throw Problem(.notFound, "there is no shard \(segments[1])") }
+            self = .command(.move(ShardID(number), to: try Self.node(value("to") ?? "")))
+        case ("operations", 3):
+            guard let verb = Verb(rawValue: segments[2]) else { return nil }
+            guard let id = OperationID(segments[1]) else {
+                throw Problem(.notFound, "there is no operation \(segments[1])")
+            }
+            self = .command(verb.command(on: id))
+        case ("throttle", 1) where request.method == "GET": self = .showThrottle
+        case ("throttle", 1):
+            guard let rate = value("bytes-per-second").flatMap({ UInt64($0) }) else {
+                throw Problem(.badRequest, "bytes-per-second must be a whole number; 0 is no limit")
+            }
+            self = .command(.throttle(bytesPerSecond: rate))
+        default: return nil
+        }
+    }
+
+    private static func node(
+        _ name: String, _ verb: String, _ value: (String) -> String?
+    ) throws(Problem) -> AdminRoute? {
+        let id = try node(name)
+        let isDry = value("dry-run").map { $0 != "false" } ?? false
+        switch verb {
+        case "cordon": return .command(.cordon(id))
+        case "uncordon": return .command(.uncordon(id))
+        case "drain": return isDry ? .dryDrain(id) : .command(.drain(id))
+        case "remove": return isDry ? .dryRemove(id) : .command(.remove(id))
+        case "weight":
+            guard let weight = value("weight").flatMap({ Double($0) }), weight > 0, weight <= 1000 else {
+                throw Problem(.badRequest, "weight must be a number above 0, at most 1000")
+            }
+            return .command(.weight(id, thousandths: UInt64((weight * 1000).rounded())))
+        default: return nil
+        }
+    }
+
+    private static func node(_ name: String) throws(Problem) -> NodeID {
+        guard let id = NodeID(name) else { throw Problem(.notFound, "the cluster has no node '\(name)'") }
+        return id
+    }
+
+    private static func plan(_ text: String) throws(Problem) -> PlanID {
+        guard let plan = PlanID(text) else {
+            throw Problem(.badRequest, "'\(text)' is no plan; `keysteadctl rebalance plan` makes one")
+        }
+        return plan
+    }
+}

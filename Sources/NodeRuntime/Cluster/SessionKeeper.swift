@@ -1,0 +1,87 @@
+import ClusterCore
+import ClusterMetadata
+import HashRing
+import Logging
+import NIOConcurrencyHelpers
+import Primitives
+
+/// Keeps the node known as alive, tells the cluster where it is reached, and runs the controller while this node has
+/// its seat.
+///
+/// Nothing here is needed to serve: while the metadata store is away the shards go on, and this tries again (G7).
+final class SessionKeeper: Sendable {
+    private let metadata: any MetadataStore
+    private let view: ClusterView
+    private let bootCount: UInt64
+    private let time: NodeTime
+    private let logger: Logger
+    private let pulse = Pulse()
+    private let session = NIOLockedValueBox<(any MetadataSession)?>(nil)
+
+    /// Between two looks where nothing changes: operations also move on by time.
+    private static let periodNanoseconds: UInt64 = 500_000_000
+
+    init(metadata: any MetadataStore, view: ClusterView, bootCount: UInt64, time: NodeTime, logger: Logger) {
+        self.metadata = metadata
+        self.view = view
+        self.bootCount = bootCount
+        self.time = time
+        self.logger = logger
+    }
+
+    /// Until the task is cancelled; the session is given back then.
+    func run(_ addresses: NodeAddresses) async {
+        view.observe { [pulse] _ in pulse.beat() }
+        await pulse.drive(every: Self.periodNanoseconds) {
+            do {
+                try await announce(addresses)
+                let session = try await liveSession()
+                try await takeSeat(session)
+                try await control()
+            } catch {
+                logger.debug("the metadata store did not take a change", metadata: ["reason": "\(error)"])
+                view.refresh()
+            }
+        }
+        try? await session.withLockedValue { $0 }?.end()
+    }
+
+    /// The node's record says where it is reached.
+    private func announce(_ addresses: NodeAddresses) async throws(MetadataError) {
+        guard var node = view.map.node(view.node), node.addresses != addresses else { return }
+        let entry = try await metadata.get(.node(view.node)).value
+        guard let entry else { return }
+        node.addresses = addresses
+        _ = try await metadata.transaction(
+            MetadataTransaction(
+                if: [.lastPut(entry.key, at: entry.modRevision)], then: [.put(entry.key, node.encoded())]))
+        view.refresh()
+    }
+
+    private func liveSession() async throws(MetadataError) -> any MetadataSession {
+        if let session = session.withLockedValue({ $0 }), session.isAlive { return session }
+        let opened = try await metadata.openSession(timeToLiveSeconds: Limits.sessionSeconds)
+        _ = try await metadata.transaction(
+            MetadataTransaction(then: [
+                .put(.session(view.node), NodeSession(bootCount: bootCount).encoded(), session: opened.id)
+            ]))
+        session.withLockedValue { $0 = opened }
+        return opened
+    }
+
+    private func takeSeat(_ session: any MetadataSession) async throws(MetadataError) {
+        guard let candidacy = Controller.candidacy(of: view.node, session: session.id, in: view.map) else { return }
+        if case .committed = try await metadata.transaction(candidacy) {
+            logger.notice("this node is the controller", metadata: ["node": "\(view.node)"])
+        }
+        view.refresh()
+    }
+
+    /// One pass of the controller: each transaction compares what it was decided on, so a late one changes nothing.
+    private func control() async throws(MetadataError) {
+        let map = view.map
+        for transaction in Controller.pass(map, as: view.node, now: time.now()) {
+            if case .conflict = try await metadata.transaction(transaction) { view.refresh() }
+        }
+    }
+}

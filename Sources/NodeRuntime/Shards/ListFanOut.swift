@@ -1,0 +1,181 @@
+import Entities
+import HashRing
+import NIOCore
+import NIOPosix
+import PeerTransport
+import PeerWire
+import Primitives
+
+/// Makes one page of a list over the whole ring: shards in ring order, each run of neighbours that one node owns asked
+/// of that node in one request.
+///
+/// A shard that changes hands on the way is asked again of its new owner. What cannot answer is named as missing, and
+/// the page goes on behind it.
+struct ListFanOut: Sendable {
+    let lister: Lister
+    let table: ShardTable
+    let view: ClusterView
+    let peers: PeerClient
+    let readPool: NIOThreadPool
+    /// Answers of peers come in here.
+    let loop: any EventLoop
+
+    /// Between two looks at who owns a run of shards, while it changes hands.
+    private static let retryNanoseconds: UInt64 = 10_000_000
+
+    /// Neighbouring shards with one owner.
+    private struct Run {
+        enum Owner: Equatable {
+            case here
+            case peer(PeerAddress)
+            /// Nobody who could be asked.
+            case nobody
+        }
+
+        let shards: ClosedRange<UInt32>
+        let owner: Owner
+    }
+
+    func answer(_ request: ListRequest) async -> Answer {
+        let deadline = NIODeadline.now() + .seconds(Int64(Limits.requestSecondsMax))
+        var items: [ListPage.Item] = []
+        var bytes = 0
+        var missing = Set(knownMissing())
+        var cursor = request.after
+        while let run = run(at: cursor) {
+            let part = ListRequest(
+                keyPrefix: request.keyPrefix, itemsMax: request.itemsMax - items.count, after: cursor,
+                withValues: request.withValues)
+            let page: ListPage
+            switch await ask(run, part, until: deadline) {
+            case .success(let answered): page = answered
+            case .failure(let problem): return .refused(problem, currentVersion: nil, nil)
+            }
+            items += page.items
+            missing.formUnion(page.missing)
+            if request.withValues { bytes += page.items.reduce(0) { $0 + $1.record.encodedCount } }
+            if let next = page.next {
+                cursor = next
+                break
+            }
+            cursor = self.cursor(behind: run.shards.upperBound)
+            if cursor == nil || items.count == request.itemsMax || bytes >= Limits.listBytesMax { break }
+        }
+        return .page(
+            ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted()))
+    }
+
+    /// Shards that are known not to answer, wherever the page is.
+    private func knownMissing() -> [ShardID] {
+        table.ring.shards.filter { shard in
+            switch table[shard] {
+            case .served(let host): host.hasFailed
+            case .unavailable: true
+            case .elsewhere: view.peer(of: shard).map { peers.isUnreachable($0.node) } ?? true
+            }
+        }
+    }
+
+    /// The run at a place of the ring; the first one for `nil`.
+    private func run(at cursor: ListCursor?) -> Run? {
+        let first = cursor.map { table.shard(of: $0.ringHash).rawValue } ?? 0
+        let owner = owner(of: ShardID(first))
+        var last = first
+        let end = UInt32(table.ring.shardCount) - 1
+        while last < end, self.owner(of: ShardID(last + 1)) == owner { last += 1 }
+        return Run(shards: first...last, owner: owner)
+    }
+
+    private func owner(of shard: ShardID) -> Run.Owner {
+        switch table[shard] {
+        case .served, .unavailable: .here
+        case .elsewhere: view.peer(of: shard).map { .peer($0) } ?? .nobody
+        }
+    }
+
+    /// The first place behind a shard; `nil` at the end of the ring.
+    private func cursor(behind shard: UInt32) -> ListCursor? {
+        let last = table.ring.arc(of: ShardID(shard)).upperBound
+        return last < .max ? ListCursor(ringHash: last + 1, keyBytes: []) : nil
+    }
+
+    /// Asks until somebody answers for the run or the time is over; then its shards are missing.
+    private func ask(
+        _ run: Run, _ request: ListRequest, until deadline: NIODeadline
+    ) async -> Result<ListPage, Problem> {
+        var run = run
+        let absent = ListPage(
+            items: [], next: nil, shardCount: table.ring.shardCount, missing: run.shards.map { ShardID($0) })
+        while true {
+            switch run.owner {
+            case .here:
+                do {
+                    let shards = run.shards
+                    let page = try await readPool.runIfActive { self.lister.page(request, over: shards) }
+                    if let page { return .success(page) }
+                } catch {
+                    return .failure(Problem(.shuttingDown, "the node is shutting down"))
+                }
+            case .peer(let peer):
+                switch await ask(peer, run.shards, request, until: deadline) {
+                case .answered(let page): return .success(page)
+                case .unreachable: return .success(absent)
+                case .notOwner: view.refresh()
+                }
+            case .nobody: return .success(absent)
+            }
+            guard NIODeadline.now() < deadline else { return .success(absent) }
+            try? await Task.sleep(nanoseconds: Self.retryNanoseconds)
+            // The run may have fallen apart: only what still has one owner is asked for, and the rest by the caller's
+            // cursor. So a shorter run must not claim the shards behind it.
+            let owners = run.shards.map { owner(of: ShardID($0)) }
+            let count = owners.prefix { $0 == owners[0] }.count
+            if count < owners.count { return .success(await partial(run, count, owners[0], request, deadline)) }
+            run = Run(shards: run.shards, owner: owners[0])
+        }
+    }
+
+    /// The first `count` shards of a run that has fallen apart; the page ends behind them.
+    private func partial(
+        _ run: Run, _ count: Int, _ owner: Run.Owner, _ request: ListRequest, _ deadline: NIODeadline
+    ) async -> ListPage {
+        let first = run.shards.lowerBound
+        let shorter = Run(shards: first...(first + UInt32(count) - 1), owner: owner)
+        switch await ask(shorter, request, until: deadline) {
+        case .success(var page):
+            page.next = page.next ?? cursor(behind: shorter.shards.upperBound)
+            return page
+        case .failure:
+            return ListPage(
+                items: [], next: nil, shardCount: table.ring.shardCount, missing: run.shards.map { ShardID($0) })
+        }
+    }
+
+    private enum PeerPart {
+        case answered(ListPage)
+        case notOwner
+        case unreachable
+    }
+
+    private func ask(
+        _ peer: PeerAddress, _ shards: ClosedRange<UInt32>, _ request: ListRequest, until deadline: NIODeadline
+    ) async -> PeerPart {
+        let outcome = await peers.send(
+            .list(
+                request, deadlineMilliseconds: deadline.millisecondsFromNow, first: ShardID(shards.lowerBound),
+                last: ShardID(shards.upperBound)), to: peer, lane: .requests, deadline: deadline, on: loop)
+        switch outcome {
+        case .response(.answer(.page(let page))): return .answered(page)
+        case .response(.notOwner): return .notOwner
+        case .response, .notSent, .lost, .timedOut: return .unreachable
+        }
+    }
+}
+
+extension NIODeadline {
+    /// Zero where it has passed.
+    var millisecondsFromNow: UInt32 {
+        let left = (self - .now()).nanoseconds / 1_000_000
+        return UInt32(clamping: max(0, left))
+    }
+}
