@@ -24,11 +24,13 @@ public enum CommandExit: Int32, Sendable {
         case _ where error.applied == .unknown: self = .unknownOutcome
         case .unreachable, .connectionLost, .deadlineExceeded: self = .unreachable
         case .invalidRequest: self = .usage
+        case .refused: self = .refused
+        case .stalePlan, .concurrentChange: self = .conflict
         default:
             switch error.status {
             case 404: self = .notFound
             case 412: self = .conflict
-            case 400, 413, 414, 415, 422, 431: self = .refused
+            case 400, 409, 413, 414, 415, 422, 431: self = .refused
             default: self = .failed
             }
         }
@@ -47,16 +49,19 @@ struct CommandFailure: Error, Sendable {
     }
 
     init(_ error: KeysteadError) {
-        self.init(CommandExit(error), Self.message(error))
+        self.init(
+            error, ifUnknown: "read the entity, or write with --idempotency-key and repeat the same command")
     }
 
-    private static func message(_ error: KeysteadError) -> String {
+    /// - Parameter ifUnknown: what to do where it may or may not have happened.
+    init(_ error: KeysteadError, ifUnknown: String) {
+        self.init(CommandExit(error), Self.message(error, ifUnknown))
+    }
+
+    private static func message(_ error: KeysteadError, _ ifUnknown: String) -> String {
         var text = "\(error.code): \(error.detail)"
         switch (error.code, error.applied, error.retry) {
-        case (_, .unknown, _):
-            text +=
-                "; it may or may not have happened: read the entity, or write with --idempotency-key"
-                + " and repeat the same command"
+        case (_, .unknown, _): text += "; it may or may not have happened: \(ifUnknown)"
         case (.unreachable, _, _): text += "; no request was sent"
         case (_, .no, .safe): text += "; nothing was done, try again"
         default: break

@@ -25,7 +25,8 @@ struct Connection: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "A node's admin listener. Else $KEYSTEAD_ADMIN, else http://127.0.0.1:7071.", valueName: "url"))
+            "A node's admin listener; any node will do, several are tried in turn. "
+                + "Else $KEYSTEAD_ADMIN (separated by commas), else http://127.0.0.1:7071.", valueName: "url"))
     var admin: [String] = []
 
     func validate() throws {
@@ -39,8 +40,23 @@ struct Connection: ParsableArguments {
     ) async throws {
         let endpoints = try endpoints()
         let admins = try resolve(admin, Console.current.environment["KEYSTEAD_ADMIN"], "http://127.0.0.1:7071")
+        // One command makes few requests about single entities: a map would cost more than the hops that it saves.
+        var configuration = configuration
+        configuration.routesByMap = false
         try await Keystead.withClient(
             endpoints: endpoints, adminEndpoints: admins, configuration: configuration, body)
+    }
+
+    /// The same for a verb that changes the cluster: repeated, it joins what it began before.
+    func withAdmin(_ body: (Keystead) async throws -> Void) async throws {
+        try await withClient { client in
+            do {
+                try await body(client)
+            } catch let error as KeysteadError {
+                throw CommandFailure(
+                    error, ifUnknown: "the same command again joins what may have begun; op list shows what runs")
+            }
+        }
     }
 
     /// The parts of the endpoint that stands first.

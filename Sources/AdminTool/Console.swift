@@ -11,25 +11,32 @@ public final class Console: Sendable {
     /// The process's own streams and environment.
     public static let standard = Console(
         environment: processEnvironment(), isErrorTerminal: isatty(STDERR_FILENO) == 1,
-        isInputTerminal: isatty(STDIN_FILENO) == 1,
+        isInputTerminal: isatty(STDIN_FILENO) == 1, isOutputTerminal: isatty(STDOUT_FILENO) == 1,
+        columns: terminalColumns(),
         output: { try writeAll($0, to: STDOUT_FILENO) }, error: { try writeAll($0, to: STDERR_FILENO) })
 
     let environment: [String: String]
     let isInputTerminal: Bool
     /// Whether bars may be drawn: only on a terminal, and never with `NO_COLOR` set to anything but nothing.
     let drawsBars: Bool
+    /// Whether data may be coloured: only on a terminal, and never with `NO_COLOR`.
+    let colours: Bool
+    /// How wide a bar may be.
+    let columns: Int
     private let outputSink: Sink
     private let errorSink: Sink
 
     public init(
         environment: [String: String], isErrorTerminal: Bool = false, isInputTerminal: Bool = false,
+        isOutputTerminal: Bool = false, columns: Int = 80,
         output: @escaping Sink, error: @escaping Sink
     ) {
         self.environment = environment
         self.isInputTerminal = isInputTerminal
-        self.drawsBars =
-            isErrorTerminal && environment["NO_COLOR", default: ""].isEmpty
-            && environment["TERM"] != "dumb"
+        let isPlain = !environment["NO_COLOR", default: ""].isEmpty || environment["TERM"] == "dumb"
+        self.drawsBars = isErrorTerminal && !isPlain
+        self.colours = isOutputTerminal && !isPlain
+        self.columns = columns
         self.outputSink = output
         self.errorSink = error
     }
@@ -84,4 +91,11 @@ private func processEnvironment() -> [String: String] {
         if let value = getenv(name) { found[name] = String(cString: value) }
     }
     return found
+}
+
+/// The width of the terminal that bars are drawn on; 80 where there is none.
+private func terminalColumns() -> Int {
+    var size = winsize()
+    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
 }

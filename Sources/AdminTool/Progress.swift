@@ -17,13 +17,18 @@ struct ProgressPicture {
         let rate = Format.count(Format.rate(itemsInRun, in: elapsed))
         let counted = "\(Format.count(items)) \(noun)  \(rate)/s"
         guard let fraction else { return "\(counted)  \(Format.time(elapsed))" }
+        return "\(Self.bar(fraction, width: barWidth))  \(counted)  ETA \(eta)"
+    }
+
+    /// `[=====>    ]  52%`.
+    static func bar(_ fraction: Double, width: Int) -> String {
         let bounded = min(max(fraction, 0), 1)
-        let filled = Int(bounded * Double(barWidth))
-        let head = filled < barWidth ? ">" : ""
+        let filled = Int(bounded * Double(width))
+        let head = filled < width ? ">" : ""
         let bar = String(repeating: "=", count: filled) + head
-        let padding = String(repeating: " ", count: max(0, barWidth - filled - head.count))
+        let padding = String(repeating: " ", count: max(0, width - filled - head.count))
         let percent = Int(bounded * 100)
-        return "[\(bar)\(padding)] \(percent < 10 ? "  " : percent < 100 ? " " : "")\(percent)%  \(counted)  ETA \(eta)"
+        return "[\(bar)\(padding)] \(percent < 10 ? "  " : percent < 100 ? " " : "")\(percent)%"
     }
 
     /// By how far this run has come; `-:--` while that says nothing.
@@ -50,12 +55,15 @@ struct ProgressBar {
 
     var elapsed: Duration { clock.now - start }
 
-    mutating func show(_ picture: ProgressPicture) {
+    mutating func show(_ picture: ProgressPicture) { show { picture.line() } }
+
+    /// - Parameter line: asked for only where it is drawn.
+    mutating func show(_ line: () -> String) {
         guard console.drawsBars else { return }
         let now = clock.now
         if let drawn, now - drawn < Self.interval { return }
         drawn = now
-        console.draw("\r\(picture.line())\u{1B}[K")
+        console.draw("\r\(line())\u{1B}[K")
     }
 
     /// Takes the bar away, so that a message can stand in its place.

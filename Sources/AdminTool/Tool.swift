@@ -63,11 +63,13 @@ struct KeysteadCtl: AsyncParsableCommand {
         discussion: """
             KEY is KIND/ID. Data goes to standard output, messages and bars to standard error.
 
-            Exit codes: 0 done; 1 failed; 2 usage; 3 refused; 4 precondition failed; 5 outcome unknown; \
-            6 status --check found it not healthy; 7 unreachable; 8 not found; 130 interrupted.
+            Exit codes: 0 done and verified, or nothing to do; 1 failed; 2 usage; 3 refused; 4 precondition failed, \
+            stale plan or concurrent change; 5 timed out: outcome unknown, or the operation goes on; 6 status --check \
+            found it not healthy; 7 unreachable; 8 not found; 130 interrupted (an operation goes on).
             """,
         subcommands: [
             Put.self, Get.self, Delete.self, PatchEntity.self, List.self, Import.self, Export.self, Where.self,
-            Status.self, RingPicture.self, Bench.self, NodeCommands.self, ShardCommands.self, Explain.self,
+            Bench.self, Status.self, RingPicture.self, Explain.self, RebalanceCommands.self, NodeCommands.self,
+            ShardCommands.self, OperationCommands.self, ThrottleCommands.self,
         ])
 }

@@ -24,21 +24,35 @@ struct Verdict: Equatable {
     init(unreachable error: KeysteadError) { self.init(.unavailable, [error.detail]) }
 
     init(_ picture: ClusterPicture, _ readiness: Readiness) {
-        var reasons = readiness.isReady ? [] : readiness.reasons.map { "the node is not ready: \($0)" }
-        if !readiness.isReady, reasons.isEmpty { reasons = ["the node is not ready"] }
-        let troubled = picture.shards.filter { $0.primary == nil || $0.state != "serving" }
+        let asked = picture.nodes.count > 1 ? "the node asked" : "the node"
+        var reasons = readiness.isReady ? [] : readiness.reasons.map { "\(asked) is not ready: \($0)" }
+        if !readiness.isReady, reasons.isEmpty { reasons = ["\(asked) is not ready"] }
+        let troubled = picture.shards.filter { !Self.isWell($0) }
         for (state, shards) in Self.groups(troubled) {
             let noun = shards.count == 1 ? "shard" : "shards"
             reasons.append("\(noun) \(Self.runs(shards)) \(shards.count == 1 ? "is" : "are") \(state)")
         }
         reasons += picture.nodes.filter { $0.state == "down" }.map { "node \($0.id) is down" }
-        reasons += picture.operations.filter { $0.state == "failed" }.map { "operation \($0.id) (\($0.kind)) failed" }
+        reasons += Self.failures(picture.operations).map { "operation \($0.id) (\($0.kind)) failed" }
         if let storage = picture.text.member("storage")?.string, storage != "ok" {
             reasons.append("storage is \(storage): reads go on, writes wait for space")
         }
         let servesNothing = picture.shards.isEmpty || !picture.shards.contains(where: Self.serves)
         if servesNothing, reasons.isEmpty { reasons = ["the cluster has no shards"] }
         self.init(reasons.isEmpty ? .healthy : servesNothing ? .unavailable : .degraded, reasons)
+    }
+
+    /// Whether the shard takes requests as it should. One that moves does.
+    static func isWell(_ shard: ClusterPicture.Shard) -> Bool {
+        shard.primary != nil && (shard.state == "serving" || shard.state == "moving")
+    }
+
+    /// Operations that failed and have not been tried again since: a later one of the kind makes up for them.
+    private static func failures(_ operations: [ClusterPicture.Operation]) -> [ClusterPicture.Operation] {
+        operations.indices.filter { index in
+            let operation = operations[index]
+            return operation.state == "failed" && !operations[(index + 1)...].contains { $0.kind == operation.kind }
+        }.map { operations[$0] }
     }
 
     /// A shard in any other state may answer some requests; only an unavailable one answers none.

@@ -14,6 +14,9 @@ public struct ClientConfiguration: Sendable {
     /// An answer beyond this is refused (`malformed-answer`): a page of 8 MiB of states, escaped as JSON strings, fits.
     public var answerBytesMax = 64 << 20
     public var retries = RetryPolicy()
+    /// Send what concerns one entity straight to its owner. Turn it off where the addresses that nodes give of
+    /// themselves (`--advertise`) cannot be reached from here.
+    public var routesByMap = true
 
     public init() {}
 }

@@ -5,6 +5,8 @@ public struct ClusterPicture: Sendable {
     public let nodes: [Node]
     public let shards: [Shard]
     public let operations: [Operation]
+    /// How keys become shards; `nil` where the node does not say.
+    public let ring: Ring?
     /// The document as the server wrote it, with fields that this client does not know.
     package let text: JSONText
 
@@ -25,6 +27,26 @@ public struct ClusterPicture: Sendable {
         public let epoch: UInt64
         public let position: UInt64
         public let state: String
+        /// Where it is on its way to, where it is.
+        public let move: Move?
+    }
+
+    /// The way of a shard from one node to another.
+    public struct Move: Hashable, Sendable {
+        /// `learner`, `copy`, `catch-up`, `handover` or `retire`.
+        public let stage: String
+        public let from: String
+        public let to: String
+        /// The operation that it belongs to.
+        public let operation: String
+    }
+
+    /// How keys become shards: `shard = (hash × shards) >> 64`, the hash that of `kind/id` under the seed.
+    public struct Ring: Hashable, Sendable {
+        /// `xxh64` is the only one so far.
+        public let hash: String
+        public let seed: UInt64
+        public let shards: UInt64
     }
 
     public struct Operation: Hashable, Sendable {
@@ -68,6 +90,7 @@ extension ClusterPicture {
         self.nodes = nodes.compactMap { Node($0) }
         self.shards = shards.compactMap { Shard($0) }
         self.operations = document.member("operations")?.elements.compactMap { Operation($0) } ?? []
+        self.ring = document.member("ring").flatMap { Ring($0) }
         self.text = document
         guard self.nodes.count == nodes.count, self.shards.count == shards.count else { return nil }
     }
@@ -90,7 +113,27 @@ extension ClusterPicture.Shard {
         }
         self.init(
             shard: shard, primary: text.member("primary")?.plainText, epoch: text.member("epoch")?.unsigned ?? 0,
-            position: text.member("position")?.unsigned ?? 0, state: state)
+            position: text.member("position")?.unsigned ?? 0, state: state,
+            move: text.member("move").flatMap { ClusterPicture.Move($0) })
+    }
+}
+
+extension ClusterPicture.Move {
+    init?(_ text: JSONText) {
+        guard let from = text.member("from")?.plainText, let to = text.member("to")?.plainText else { return nil }
+        self.init(
+            stage: text.member("stage")?.plainText ?? "", from: from, to: to,
+            operation: text.member("operation")?.plainText ?? "")
+    }
+}
+
+extension ClusterPicture.Ring {
+    init?(_ text: JSONText) {
+        guard let hash = text.member("hash")?.string,
+            let seed = text.member("seed")?.string.flatMap({ UInt64($0, radix: 16) }),
+            let shards = text.member("shards")?.unsigned
+        else { return nil }
+        self.init(hash: hash, seed: seed, shards: shards)
     }
 }
 

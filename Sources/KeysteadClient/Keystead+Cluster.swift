@@ -36,11 +36,16 @@ extension Keystead {
         return Readiness(isReady: answer.isSuccess, reasons: reasons)
     }
 
-    private func adminDocument(_ path: String, deadline: Duration?) async throws(KeysteadError) -> JSONText {
-        let request = OutgoingRequest(method: .GET, path: path, isWrite: false)
+    func adminDocument(_ path: String, deadline: Duration?) async throws(KeysteadError) -> JSONText {
+        try await adminDocument(OutgoingRequest(method: .GET, path: path, isWrite: false), deadline: deadline)
+    }
+
+    /// - Parameter request: harmless if sent twice, as every admin request is.
+    func adminDocument(_ request: OutgoingRequest, deadline: Duration?) async throws(KeysteadError) -> JSONText {
         let answer = try await call(request, to: admin, repetition: .harmless, deadline: deadline).answer
         guard let document = JSONText(answer.body), document.kind == .object else {
-            throw .malformed("\(path) did not answer a JSON object", isWrite: false, status: answer.status)
+            throw .malformed(
+                "\(request.path) did not answer a JSON object", isWrite: request.isWrite, status: answer.status)
         }
         return document
     }

@@ -4,7 +4,7 @@ import NIOHTTP1
 extension Keystead {
     /// Reads one entity. An absent one is ``KeysteadError/Code/notFound``.
     public func get(_ key: EntityKey, deadline: Duration? = nil) async throws(KeysteadError) -> Entity {
-        let answer = try await call(read(key), to: data, repetition: .harmless, deadline: deadline).answer
+        let answer = try await call(read(key), to: data, about: key, repetition: .harmless, deadline: deadline).answer
         return try entity(key, answer)
     }
 
@@ -14,7 +14,7 @@ extension Keystead {
     ) async throws(KeysteadError) -> ConditionalRead {
         var request = read(key)
         request.headers.add(name: "If-None-Match", value: tag.description)
-        let answer = try await call(request, to: data, repetition: .harmless, deadline: deadline).answer
+        let answer = try await call(request, to: data, about: key, repetition: .harmless, deadline: deadline).answer
         return answer.status == 304 ? .notModified(answer.etag ?? tag) : .found(try entity(key, answer))
     }
 
@@ -72,7 +72,7 @@ extension Keystead {
     ) async throws(KeysteadError) -> RecordedOutcome? {
         do throws(KeysteadError) {
             let answer = try await call(
-                lookUp(key, idempotencyKey), to: data, repetition: .harmless, deadline: deadline
+                lookUp(key, idempotencyKey), to: data, about: key, repetition: .harmless, deadline: deadline
             ).answer
             return try recordedOutcome(answer)
         } catch  where error.code == .notFound {
@@ -121,7 +121,7 @@ extension Keystead {
             repetition = .keyed
         }
         let reply = try await call(
-            request, to: data, repetition: repetition, deadline: options.deadline, outcome: outcome)
+            request, to: data, about: key, repetition: repetition, deadline: options.deadline, outcome: outcome)
         guard !reply.isLookUp else {
             let recorded = try recordedOutcome(reply.answer)
             return WriteReceipt(etag: recorded.etag, position: recorded.position, replayed: true)

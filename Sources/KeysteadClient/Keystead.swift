@@ -4,6 +4,11 @@ import Synchronization
 /// A client of one Keystead cluster. Any node takes any key, so the endpoints are alike: the client stays with one and
 /// falls over to the next when it cannot be reached.
 ///
+/// It learns the map of the cluster from the admin endpoints and sends what concerns one entity straight to the node
+/// that owns it, which saves a hop. Lists and batches go to any node. The map is asked for in the background; one that
+/// is old or missing costs that hop and nothing else. A map in which none of the endpoints occurs may be another
+/// cluster's and is not used.
+///
 /// Share one value among all tasks; it pools its connections. Call ``close()`` before letting it go, or use
 /// ``withClient(endpoints:adminEndpoints:configuration:_:)``.
 ///
@@ -15,11 +20,13 @@ public final class Keystead: Sendable {
     let transport: Transport
     let data: EndpointList
     let admin: EndpointList
+    /// `nil` where requests go to the endpoints and nowhere else.
+    let routes: Routes?
 
     /// - Parameters:
     ///   - endpoints: base URLs of nodes' data listeners, `http://HOST:PORT`; at least one.
-    ///   - adminEndpoints: base URLs of nodes' admin listeners, needed only for ``cluster()``, ``shard(_:)``,
-    ///     ``location(of:)`` and ``readiness()``.
+    ///   - adminEndpoints: base URLs of nodes' admin listeners, for what is asked about the cluster, for its
+    ///     administration, and for the map.
     public init(
         endpoints: [String] = ["http://127.0.0.1:7070"], adminEndpoints: [String] = ["http://127.0.0.1:7071"],
         configuration: ClientConfiguration = ClientConfiguration()
@@ -29,10 +36,18 @@ public final class Keystead: Sendable {
         self.transport = Transport(configuration: configuration)
         self.data = EndpointList(endpoints)
         self.admin = EndpointList(adminEndpoints)
+        self.routes =
+            configuration.routesByMap && !adminEndpoints.isEmpty
+            ? Routes(
+                transport: transport, admin: admin, endpoints: endpoints, deadline: configuration.attemptDeadline)
+            : nil
     }
 
     /// Closes every connection. Calls under way fail; later ones too.
-    public func close() async { await transport.close() }
+    public func close() async {
+        await routes?.close()
+        await transport.close()
+    }
 
     /// Makes a client, lends it to `body`, and closes it whichever way `body` ends.
     public static func withClient<Result>(
@@ -80,37 +95,44 @@ final class EndpointList: Sendable {
 extension Keystead {
     /// Sends `request` until it is answered for good, as ``RetryMachine`` decides.
     ///
-    /// - Parameter outcome: for a keyed write, the request that asks whether it took effect.
+    /// - Parameters:
+    ///   - key: the entity that it concerns, if one: its owner is tried first.
+    ///   - outcome: for a keyed write, the request that asks whether it took effect.
     func call(
-        _ request: OutgoingRequest, to endpoints: EndpointList, repetition: Repetition, deadline: Duration?,
-        outcome: OutgoingRequest? = nil
+        _ request: OutgoingRequest, to endpoints: EndpointList, about key: EntityKey? = nil, repetition: Repetition,
+        deadline: Duration?, outcome: OutgoingRequest? = nil
     ) async throws(KeysteadError) -> Reply {
         let limit = deadline ?? configuration.deadline
         let clock = ContinuousClock()
         let start = clock.now
         var machine = RetryMachine(
-            repetition: repetition, policy: configuration.retries, endpointCount: max(endpoints.count, 1),
-            deadline: limit, seed: UInt64.random(in: .min ... .max))
+            repetition: repetition, policy: configuration.retries,
+            endpointCount: max(endpoints.count, 1) + (key == nil || routes == nil ? 0 : 1), deadline: limit,
+            seed: UInt64.random(in: .min ... .max))
         var isLookUp = false
         while true {
-            guard let endpoint = endpoints.url else {
+            let owner = key.flatMap { routes?.owner(of: $0) }
+            guard let endpoint = owner ?? endpoints.url else {
                 throw KeysteadError(
                     code: .invalidRequest, detail: "this client has no admin endpoint", applied: .no, retry: .never)
             }
             let left = limit - (clock.now - start)
             let allowance = repetition == .bare ? left : min(left, configuration.attemptDeadline)
             let sent = isLookUp ? outcome ?? request : request
-            var step: RetryMachine.Step
+            let step: RetryMachine.Step
             do throws(KeysteadError) {
                 let answer = try await transport.send(sent, to: endpoint, within: allowance)
+                if owner != nil { routes?.worked(endpoint) }
                 if answer.isSuccess || answer.status == 304 || sent.accepts.contains(answer.status) {
                     return Reply(answer: answer, isLookUp: isLookUp)
                 }
-                step =
-                    isLookUp && answer.status == 404
-                    ? machine.outcomeAbsent()
-                    : machine.failed(answer.error(isWrite: sent.isWrite), elapsed: clock.now - start)
+                if isLookUp && answer.status == 404 {
+                    step = machine.outcomeAbsent()
+                } else {
+                    throw answer.error(isWrite: sent.isWrite)
+                }
             } catch {
+                if key != nil { routes?.failed(endpoint, error) }
                 step = machine.failed(error, elapsed: clock.now - start)
             }
             isLookUp = try await prepare(for: step, from: endpoint, of: endpoints, isWrite: request.isWrite)

@@ -25,6 +25,13 @@ public struct KeysteadError: Error, Hashable, Sendable, CustomStringConvertible 
         public static let outcomeUnknown = Code("outcome-unknown")
         public static let storageFull = Code("storage-full")
 
+        /// An admin verb's preflight said no.
+        public static let refused = Code("refused")
+        public static let stalePlan = Code("stale-plan")
+        public static let concurrentChange = Code("concurrent-change")
+        /// The node cannot reach the metadata store, so nothing about the cluster can be changed through it.
+        public static let metadataUnavailable = Code("metadata-unavailable")
+
         /// No endpoint could be connected to; nothing was sent.
         public static let unreachable = Code("unreachable")
         /// The connection ended after the request had gone out and before its answer came in.

@@ -51,7 +51,9 @@ struct RetryMachine: Sendable {
         guard mayRepeat(after: error), attempts < policy.attemptsMax + endpointCount - 1 else {
             return .fail(final(error))
         }
-        let moves = error.code == .unreachable || error.code == .shuttingDown || error.status == nil
+        let moves =
+            error.status == nil || error.code == .unreachable || error.code == .shuttingDown
+            || error.code == .metadataUnavailable
         unreachableInRow = error.code == .unreachable ? unreachableInRow + 1 : 0
         let isRoundOver = unreachableInRow == 0 || unreachableInRow % endpointCount == 0
         let wait = isRoundOver ? max(backoff(), error.retryAfter ?? .zero) : .zero

@@ -81,7 +81,7 @@ import Testing
                     == "SHARD  PRIMARY  EPOCH  POSITION  STATE\n0      n1       1      0         serving\n"
                     + "1      n1       1      10        damaged\n")
             #expect(
-                await run("ring", "--admin", url).output
+                await run("ring", "--arcs", "--admin", url).output
                     == "SHARDS  FIRST HASH        LAST HASH         PRIMARY  SHARE\n"
                     + "0-1     0000000000000000  ffffffffffffffff  n1       100.0 %\n")
             let json = await run("node", "list", "--admin", url, "--output", "json")

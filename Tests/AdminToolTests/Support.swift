@@ -16,10 +16,17 @@ struct CommandResult {
 func run(
     _ arguments: String..., environment: [String: String] = [:], isErrorTerminal: Bool = false
 ) async -> CommandResult {
+    await run(arguments, environment: environment, isErrorTerminal: isErrorTerminal)
+}
+
+func run(
+    _ arguments: [String], environment: [String: String] = [:], isErrorTerminal: Bool = false,
+    isOutputTerminal: Bool = false
+) async -> CommandResult {
     let output = Mutex<[UInt8]>([])
     let errors = Mutex<[UInt8]>([])
     let console = Console(
-        environment: environment, isErrorTerminal: isErrorTerminal,
+        environment: environment, isErrorTerminal: isErrorTerminal, isOutputTerminal: isOutputTerminal,
         output: { bytes in output.withLock { $0 += bytes } }, error: { bytes in errors.withLock { $0 += bytes } })
     let status = await Tool.run(arguments, console: console)
     return CommandResult(

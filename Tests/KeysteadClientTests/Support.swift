@@ -10,6 +10,8 @@ var hasty: ClientConfiguration {
     configuration.attemptDeadline = .seconds(60)
     configuration.retries.backoffMin = .milliseconds(1)
     configuration.retries.backoffMax = .milliseconds(2)
+    // So that a script sees the requests of its test and no others.
+    configuration.routesByMap = false
     return configuration
 }
 

@@ -3,12 +3,12 @@ import KeysteadClient
 
 struct Explain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Explain the state of one shard or one node.", subcommands: [ExplainShard.self, ExplainNode.self])
+        abstract: "Explain why a shard or a node is as it is.", subcommands: [ExplainShard.self, ExplainNode.self])
 }
 
 struct ExplainShard: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "shard", abstract: "Everything that the node knows about one shard.")
+        commandName: "shard", abstract: "Why a shard is where it is, where it goes, and what that waits for.")
 
     @Argument(help: "The shard's number.")
     var number: UInt64
@@ -19,18 +19,18 @@ struct ExplainShard: AsyncParsableCommand {
     func run() async throws {
         try await connection.withClient { client in
             let detail = try await client.shard(number)
-            try explain(detail.text, "shard \(number): \(detail.shard.state), owned by \(owner(detail))", output.output)
+            let why = try await Explanation.gather(client).shard(detail.shard)
+            let owner =
+                detail.shard.primary.map { "node \($0) under epoch \(detail.shard.epoch)" } ?? "no node"
+            try explain(
+                detail.text, "shard \(number): \(detail.shard.state), owned by \(owner)", why, output.output)
         }
-    }
-
-    private func owner(_ detail: ShardDetail) -> String {
-        detail.shard.primary.map { "node \($0) under epoch \(detail.shard.epoch)" } ?? "no node"
     }
 }
 
 struct ExplainNode: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "node", abstract: "Everything that the cluster knows about one node.")
+        commandName: "node", abstract: "Why a node has what it has, and what is under way with it.")
 
     @Argument(help: "The node's id.")
     var id: String
@@ -40,28 +40,37 @@ struct ExplainNode: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withClient { client in
-            let picture = try await client.cluster()
+            let explanation = try await Explanation.gather(client)
+            let picture = explanation.picture
             let found = picture.text.member("nodes")?.elements.first { $0.member("id")?.plainText == id }
             guard let found, let node = picture.nodes.first(where: { $0.id == id }) else {
                 let known = picture.nodes.map(\.id).joined(separator: ", ")
-                throw CommandFailure(.notFound, "there is no node '\(id)'; the cluster has \(known)")
+                throw CommandFailure(
+                    .notFound, Format.printable("there is no node '\(id)'; the cluster has \(known)"))
             }
             let shards = picture.shards.filter { $0.primary == id }.map(\.shard)
             let owns = shards.isEmpty ? "owns no shard" : "owns shards \(Verdict.runs(shards))"
-            try explain(found, "node \(id): \(node.state), \(owns)", output.output)
+            try explain(found, "node \(id): \(node.state), \(owns)", explanation.node(node), output.output)
         }
     }
 }
 
-/// A sentence, then the document's members as rows; as JSON the document itself.
-private func explain(_ document: JSONText, _ sentence: String, _ format: OutputFormat) throws {
+/// A sentence, why it is so, and the document's members as rows; as JSON the document itself and `why`.
+private func explain(_ document: JSONText, _ sentence: String, _ why: [String], _ format: OutputFormat) throws {
     switch format {
-    case .json: try Console.current.write(onOneLine(document.bytes) + [0x0A])
+    case .json:
+        var object = JSONObject()
+        for (name, value) in document.members {
+            if let name = name.string { object.add(name, raw: value.bytes) }
+        }
+        object.add("why", why)
+        try Console.current.write(object.bytes + [0x0A])
     case .table:
-        try Console.current.write(line: Format.printable(sentence))
+        let lines = [sentence] + why.map { "- \($0)" }
         let rows = document.members.map { name, value in
             [name.string ?? "", value.plainText ?? String(decoding: value.bytes, as: UTF8.self)]
         }
-        try Console.current.write(Format.table(["FIELD", "VALUE"], rows).utf8)
+        let table = Format.table(["FIELD", "VALUE"], rows)
+        try Console.current.write((lines.map { Format.printable($0) + "\n" }.joined() + "\n" + table).utf8)
     }
 }

@@ -20,16 +20,16 @@ struct Status: AsyncParsableCommand {
             do {
                 let picture = try await client.cluster()
                 let verdict = Verdict(picture, try await client.readiness())
-                try show(verdict, picture)
+                try show(verdict, picture, await running(picture, client))
                 if check, verdict.word != .healthy { throw CommandFailure(.unhealthy, nil) }
             } catch let error as KeysteadError where CommandExit(error) == .unreachable {
-                try show(Verdict(unreachable: error), nil)
+                try show(Verdict(unreachable: error), nil, [])
                 throw error
             }
         }
     }
 
-    private func show(_ verdict: Verdict, _ picture: ClusterPicture?) throws {
+    private func show(_ verdict: Verdict, _ picture: ClusterPicture?, _ running: [OperationDetail]) throws {
         switch output.output {
         case .json:
             var object = JSONObject()
@@ -42,41 +42,43 @@ struct Status: AsyncParsableCommand {
         case .table:
             let why = verdict.reasons.isEmpty ? "" : ": " + verdict.reasons.joined(separator: "; ")
             try Console.current.write(line: verdict.word.rawValue + Format.printable(why))
-            if let picture { try Console.current.write(describe(picture).utf8) }
+            if let picture { try Console.current.write(describe(picture, running).utf8) }
         }
     }
 
-    private func describe(_ picture: ClusterPicture) -> String {
-        let serving = picture.shards.filter { $0.state == "serving" }.count
+    private func describe(_ picture: ClusterPicture, _ running: [OperationDetail]) -> String {
+        let serving = picture.shards.filter(Verdict.isWell).count
         var text = """
             cluster \(Format.printable(picture.cluster)), map revision \(picture.mapRevision), \
             \(serving) of \(picture.shards.count) shards serving
 
-            \(nodeTable(picture))
+            \(nodeTable(picture.nodes))
             """
-        let troubled = picture.shards.filter { $0.state != "serving" }
+        let troubled = picture.shards.filter { !Verdict.isWell($0) }
         if !troubled.isEmpty { text += "\n" + shardTable(troubled) }
-        if !picture.operations.isEmpty { text += "\n" + operationTable(picture) }
+        let told = Set(running.map(\.id))
+        let others = picture.operations.filter { $0.state == "failed" || $0.state != "done" && !told.contains($0.id) }
+            .filter { $0.state != "cancelled" }
+        if !running.isEmpty {
+            text += "\n"
+            for operation in running {
+                text += OperationText.line(operation, rate: OperationText.measuredRate(operation)) + "\n"
+            }
+        }
+        if !others.isEmpty { text += "\n" + OperationText.table(others) }
         return text
     }
 
-    private func operationTable(_ picture: ClusterPicture) -> String {
-        Format.table(
-            ["OPERATION", "KIND", "STATE", "DONE", "TOTAL"],
-            picture.operations.map { [$0.id, $0.kind, $0.state, Format.count($0.done), Format.count($0.total)] })
+    /// The first few operations under way, in full; one that cannot be asked for is left out.
+    private func running(_ picture: ClusterPicture, _ client: Keystead) async -> [OperationDetail] {
+        guard output.output == .table else { return [] }
+        var found: [OperationDetail] = []
+        let ids = picture.operations.filter { $0.state == "running" || $0.state == "paused" }.map(\.id)
+        for id in ids.prefix(Self.operationsAskedMax) {
+            if let operation = try? await client.operation(id) { found.append(operation) }
+        }
+        return found
     }
-}
 
-/// The cluster's nodes, a row each.
-func nodeTable(_ picture: ClusterPicture) -> String {
-    Format.table(
-        ["NODE", "STATE", "ZONE", "WEIGHT", "SHARDS", "LISTEN", "ADMIN"],
-        picture.nodes.map { [$0.id, $0.state, $0.zone, $0.weight, String($0.shards), $0.listen, $0.admin] })
-}
-
-/// Shards, a row each.
-func shardTable(_ shards: [ClusterPicture.Shard]) -> String {
-    Format.table(
-        ["SHARD", "PRIMARY", "EPOCH", "POSITION", "STATE"],
-        shards.map { [String($0.shard), $0.primary ?? "-", String($0.epoch), String($0.position), $0.state] })
+    private static let operationsAskedMax = 8
 }

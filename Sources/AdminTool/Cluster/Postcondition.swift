@@ -1,0 +1,71 @@
+import KeysteadClient
+
+/// What has to be true of the cluster before a verb may end with 0. Pure.
+enum Postcondition {
+    case isEmpty(node: String)
+    case isGone(node: String)
+    case hasWeight(node: String, String)
+    case isCordoned(node: String)
+    case isActive(node: String)
+    case owns(node: String, shard: UInt64)
+    /// Each shard is where the move took it.
+    case moved([OperationDetail.Move])
+
+    /// What is not so; `nil` where it holds.
+    func objection(in picture: ClusterPicture) -> String? {
+        switch self {
+        case .isEmpty(let id):
+            let shards = picture.shards.filter { $0.primary == id || $0.move?.to == id }.map(\.shard)
+            return shards.isEmpty ? nil : "node \(id) holds \(shardsText(shards))"
+        case .isGone(let id):
+            guard let node = node(id, picture), node.state != "removed" else { return nil }
+            return "node \(id) is \(node.state)"
+        case .hasWeight(let id, let weight):
+            let found = node(id, picture)?.weight ?? "unknown"
+            return found == weight || Double(found) == Double(weight) ? nil : "the weight of node \(id) is \(found)"
+        case .isCordoned(let id):
+            let state = node(id, picture)?.state ?? "unknown"
+            return ["active", "joining", "unknown"].contains(state) ? "node \(id) is \(state)" : nil
+        case .isActive(let id):
+            let state = node(id, picture)?.state ?? "unknown"
+            return ["active", "joining", "down"].contains(state) ? nil : "node \(id) is \(state)"
+        case .owns(let id, let shard): return owner(of: shard, picture, id)
+        case .moved(let moves):
+            let wrong = moves.compactMap { move in move.to.flatMap { owner(of: move.shard, picture, $0) } }
+            return wrong.isEmpty ? nil : wrong.joined(separator: "; ")
+        }
+    }
+
+    private func node(_ id: String, _ picture: ClusterPicture) -> ClusterPicture.Node? {
+        picture.nodes.first { $0.id == id }
+    }
+
+    private func owner(of shard: UInt64, _ picture: ClusterPicture, _ id: String) -> String? {
+        let owner = picture.shards.first { $0.shard == shard }?.primary
+        return owner == id ? nil : "shard \(shard) is owned by \(owner.map { "node \($0)" } ?? "nobody")"
+    }
+
+    private func shardsText(_ shards: [UInt64]) -> String {
+        "\(shards.count == 1 ? "shard" : "shards") \(Verdict.runs(shards))"
+    }
+
+    // MARK: Reading it back
+
+    /// A node may be a moment behind the one that did it.
+    private static let patience = Duration.seconds(5)
+    private static let interval = Duration.milliseconds(250)
+
+    /// Reads the cluster until it holds; what was done and does not hold is a concurrent change.
+    ///
+    /// - Parameter done: what has been done, as a sentence.
+    func readBack(_ client: Keystead, done: String) async throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        while let objection = objection(in: try await client.cluster()) {
+            guard clock.now - start < Self.patience else {
+                throw CommandFailure(.conflict, "\(done), but \(objection): something else has changed it since")
+            }
+            try await Task.sleep(for: Self.interval)
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import KeysteadClient
+
+struct OperationCommands: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "op", abstract: "The operations of the cluster: they go on whoever watches.",
+        subcommands: [OperationList.self, OperationShow.self, OperationWait.self, OperationCancel.self])
+}
+
+struct OperationList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the operations.")
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withClient { client in
+            let picture = try await client.cluster()
+            try show(
+                ["operations"], of: picture, table: OperationText.table(picture.operations), as: output.output)
+        }
+    }
+}
+
+/// The operation that a verb is about.
+struct OperationArgument: ParsableArguments {
+    @Argument(help: "The operation's id.")
+    var id: String
+}
+
+struct OperationShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show an operation with all its moves, and what they wait for.")
+
+    @OptionGroup var operation: OperationArgument
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withClient { client in
+            try show(try await client.operation(operation.id), as: output.output)
+        }
+    }
+}
+
+struct OperationWait: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wait", abstract: "Watch an operation to its end.",
+        discussion: "Ends with 0 once it is done, with 1 where it failed, with 4 where it was cancelled.")
+
+    @OptionGroup var operation: OperationArgument
+    @OptionGroup var limit: TimeoutOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withClient { client in
+            let found = try await client.operation(operation.id)
+            var watch = OperationWatch(client, found, timeout: limit.duration)
+            let last = try await watch.run(as: output.output)
+            try show(last, as: output.output)
+            guard !found.isOver, let condition = Self.condition(last) else { return }
+            try await condition.readBack(client, done: "operation \(last.id) is done")
+        }
+    }
+
+    /// What an operation that has just ended was for.
+    private static func condition(_ operation: OperationDetail) -> Postcondition? {
+        switch operation.kind {
+        case "drain": operation.node.map { .isEmpty(node: $0) }
+        case "remove": operation.node.map { .isGone(node: $0) }
+        case "rebalance", "move": .moved(operation.moves)
+        default: nil
+        }
+    }
+}
+
+struct OperationCancel: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cancel", abstract: "End an operation; what has moved stays where it is.",
+        discussion: "An operation that has come to another end cannot be cancelled any more: that is 4.")
+
+    @OptionGroup var operation: OperationArgument
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withAdmin { client in
+            let found = try await client.operation(operation.id, .cancel)
+            try await confirm(found, is: "cancelled", client, as: output.output)
+        }
+    }
+}
