@@ -83,9 +83,11 @@ struct Meta: ParsableCommand {
     @Option(help: "The first seed.")
     var from: UInt64 = 1
 
+    @OptionGroup var scope: Scope
+
     func run() throws {
         for seed in from..<(from + seeds) {
-            let options = SimulationOptions(seed: seed)
+            let options = scope.options(seed: seed)
             let first = Simulation(options: options).run()
             let second = Simulation(options: options, traceLinesMax: 1).run()
             guard first.traceHash == second.traceHash, first.events == second.events else {

@@ -12,8 +12,22 @@ struct KeysteadSimulate: AsyncParsableCommand {
         subcommands: [Run.self, Swarm.self, Replay.self, Shrink.self, MutantTable.self, Meta.self])
 }
 
+/// A node alone, or a cluster of up to five.
+struct Scope: ParsableArguments {
+    @Flag(help: "Runs whole clusters: several nodes, moves of shards, a metadata store.")
+    var cluster = false
+
+    func options(seed: UInt64) -> SimulationOptions { Self.options(seed: seed, isCluster: cluster) }
+
+    static func options(seed: UInt64, isCluster: Bool) -> SimulationOptions {
+        isCluster ? SimulationOptions(clusterSeed: seed) : SimulationOptions(seed: seed)
+    }
+}
+
 /// What makes a run smaller than its seed says; `shrink` prints these.
 struct Overrides: ParsableArguments {
+    @OptionGroup var scope: Scope
+
     @Option(help: "Client operations before the liveness phase.")
     var operations: Int?
 
@@ -27,7 +41,7 @@ struct Overrides: ParsableArguments {
     var workloads: String?
 
     func options(seed: UInt64) throws -> SimulationOptions {
-        var options = SimulationOptions(seed: seed)
+        var options = scope.options(seed: seed)
         if let operations { options.operations = operations }
         if let clients { options.clients = clients }
         if let faults { options.faults = FaultSet(bits: faults) }
@@ -46,8 +60,10 @@ struct Overrides: ParsableArguments {
 
     /// The flags that give `options` again.
     static func flags(_ options: SimulationOptions) -> String {
-        let drawn = SimulationOptions(seed: options.seed)
+        let isCluster = options.cluster != nil
+        let drawn = Scope.options(seed: options.seed, isCluster: isCluster)
         var flags = "--seed \(options.seed)"
+        if isCluster { flags += " --cluster" }
         if options.operations != drawn.operations { flags += " --operations \(options.operations)" }
         if options.clients != drawn.clients { flags += " --clients \(options.clients)" }
         if options.faults != drawn.faults { flags += " --faults \(options.faults.bits)" }

@@ -46,7 +46,7 @@ struct MutantTable: ParsableCommand {
                 let first = UInt64(number) * 100_000 + 1
                 var count: UInt64 = 0
                 while count < seedsMax {
-                    let options = SimulationOptions(seed: first + count)
+                    let options = Scope.options(seed: first + count, isCluster: mutant.needsCluster)
                     count += 1
                     if let violation = Simulation(options: options, mutants: Mutants([mutant])).run().violation {
                         if !checkers.contains(violation.checker) { checkers.append(violation.checker) }

@@ -11,6 +11,7 @@ enum Report {
             workloads: \(options.workloads.map { "\($0)" }.joined(separator: " "))
             faults: \(options.faults.members.map(\.name).joined(separator: " "))
             """)
+        if let cluster = options.cluster { print("nodes: \(cluster.founders) at first, up to \(cluster.nodes)") }
     }
 
     static func describe(_ result: SimulationResult) {
@@ -32,7 +33,8 @@ enum Report {
             """
             \(summary.seeds) seeds in \(rounded(seconds)) s: \(summary.operations) operations, \
             \(summary.commits) commits, \(summary.events) events, \(Int(virtual)) s of virtual time \
-            (\(Int(virtual / max(seconds, 0.001)))x), \(perSeed) faults a seed, \(summary.refereed) entities refereed
+            (\(Int(virtual / max(seconds, 0.001)))x), \(perSeed) faults a seed, \
+            \(summary.handovers) handovers, \(summary.refereed) entities refereed
             """)
         print("\nfault, drawn, took effect")
         for fault in Fault.allCases {

@@ -20,11 +20,15 @@ struct Swarm: AsyncParsableCommand {
     @Option(help: "Ends after this many failures.")
     var failures = 5
 
+    @OptionGroup var scope: Scope
+
     func validate() throws {
         guard (seeds == nil) != (duration == nil) else {
             throw ValidationError("say either --seeds N or --duration SECONDS")
         }
-        guard jobs > 0 else { throw ValidationError("--jobs is at least 1") }
+        guard (1...RunningSeeds.slotsMax).contains(jobs) else {
+            throw ValidationError("--jobs is from 1 to \(RunningSeeds.slotsMax)")
+        }
     }
 
     func run() async throws {
@@ -36,30 +40,35 @@ struct Swarm: AsyncParsableCommand {
         var bar = ProgressBar(total: seeds)
         var summary = SwarmSummary()
         var next = from
-        await withTaskGroup(of: SimulationResult.self) { group in
-            func launch() {
+        RunningSeeds.install()
+        await withTaskGroup(of: (result: SimulationResult, slot: Int).self) { group in
+            func launch(_ slot: Int) {
                 guard next < last, end.map({ clock.now < $0 }) ?? true, summary.failures.count < failures else {
                     return
                 }
                 let seed = next
                 next += 1
-                group.addTask { Simulation(options: SimulationOptions(seed: seed)).run() }
+                let options = scope.options(seed: seed)
+                group.addTask {
+                    RunningSeeds.begin(seed, slot: slot)
+                    return (Simulation(options: options).run(), slot)
+                }
             }
-            for _ in 0..<jobs { launch() }
-            while let result = await group.next() {
+            for slot in 0..<jobs { launch(slot) }
+            while let (result, slot) = await group.next() {
                 summary.add(result)
                 bar.show(done: UInt64(summary.seeds), failures: summary.failures.count)
                 if let violation = result.violation {
                     bar.clear()
                     print("seed \(result.options.seed): \(violation.checker.name): \(violation.detail)")
                 }
-                launch()
+                launch(slot)
             }
         }
         bar.clear()
         Report.describe(summary, seconds: Report.seconds(clock.now - began))
         if let first = summary.failures.first {
-            let result = Simulation(options: SimulationOptions(seed: first.seed)).run()
+            let result = Simulation(options: scope.options(seed: first.seed)).run()
             Report.fail(result, mutants: .none, mutant: nil)
         }
         if !summary.isClean { throw ExitCode.failure }

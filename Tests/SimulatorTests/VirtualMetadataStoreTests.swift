@@ -1,3 +1,4 @@
+import ClusterCore
 import Primitives
 import Testing
 
@@ -5,6 +6,7 @@ import Testing
 
 @Suite struct VirtualMetadataStoreTests {
     private let world = World(traceLinesMax: 0)
+    private let key = MetadataKey("k")
 
     private func store(_ change: (inout VirtualMetadataStore.Settings) -> Void = { _ in }) -> VirtualMetadataStore {
         var settings = VirtualMetadataStore.Settings()
@@ -12,8 +14,10 @@ import Testing
         return VirtualMetadataStore(world: world, settings: settings, random: SplitMix64(seed: 1))
     }
 
-    private func put(_ key: String, _ value: UInt8, lease: UInt64? = nil) -> VirtualMetadataStore.Change {
-        .put(key, [value], lease: lease)
+    private func put(
+        _ key: String, _ value: UInt8, if conditions: [MetadataTransaction.Condition] = [], session: SessionID? = nil
+    ) -> MetadataTransaction {
+        MetadataTransaction(if: conditions, then: [.put(MetadataKey(key), [value], session: session)])
     }
 
     private func run(for span: UInt64 = 60 * Span.second) {
@@ -22,95 +26,94 @@ import Testing
         while !isOver, world.runNext() {}
     }
 
-    @Test func onlyOneOfTwoTransactionsOnOneRevisionSucceeds() {
-        let store = store()
-        var outcomes: [VirtualMetadataStore.Outcome] = []
-        for value in 1...2 as ClosedRange<UInt8> {
-            store.transact([.init(key: "k", modRevision: 0)], [put("k", value)]) { outcomes.append($0) }
-        }
-        run()
-        #expect(outcomes.contains(.succeeded(revision: 1)) && outcomes.contains(.failed(revision: 1)))
+    private func isThere(_ key: String, _ store: VirtualMetadataStore) -> Bool? {
+        var found: Bool?
+        store.get(MetadataKey(key)) { result in found = (try? result.get()).map { $0.value != nil } }
+        run(for: Span.second)
+        return found
     }
 
-    @Test func anUnknownOutcomeMayBeEither() {
+    @Test func onlyOneOfTwoTransactionsOnOneRevisionSucceeds() {
+        let store = store()
+        var outcomes: [TransactionOutcome] = []
+        for value in 1...2 as ClosedRange<UInt8> {
+            store.transact(put("k", value, if: [.absent(key)])) { result in
+                if let outcome = try? result.get() { outcomes.append(outcome) }
+            }
+        }
+        run()
+        let first = MetadataRevision(1)
+        #expect(outcomes.contains(.committed(first)) && outcomes.contains(.conflict(first)))
+    }
+
+    @Test func anUnknownOutcomeMayBeEitherAndMayComeLate() {
         let store = store { $0.unknownEvery = 1 }
         var unknown = 0
         for index in 0..<40 {
-            store.transact([], [put("k\(index)", 1)]) { if $0 == .unknown { unknown += 1 } }
+            store.transact(put("k\(index)", 1)) { if case .failure(.outcomeUnknown) = $0 { unknown += 1 } }
         }
+        run(for: 10 * Span.millisecond)
+        let early = store.revision
         run()
         #expect(unknown == 40)
-        #expect(store.revision > 5 && store.revision < 35)
+        #expect(store.revision > early)
+        #expect(store.revision > MetadataRevision(5) && store.revision < MetadataRevision(35))
     }
 
     @Test func aWatchTellsEveryChangeOnceAndInOrder() {
         let store = store()
-        var seen: [UInt64] = []
-        store.watch("a/", from: 1) { event in
-            if case .changed(_, _, let revision) = event { seen.append(revision) }
+        var seen: [MetadataRevision] = []
+        let watch = store.watch(MetadataKey("a/"), after: .zero) { event in
+            if case .changed(let change) = event { seen.append(change.revision) }
         }
-        for index in 0..<30 { store.transact([], [put(index % 3 == 0 ? "b/x" : "a/\(index)", 1)]) { _ in } }
+        for index in 0..<30 { store.transact(put(index % 3 == 0 ? "b/x" : "a/\(index)", 1)) { _ in } }
         run()
         #expect(seen.count == 20)
         #expect(seen == seen.sorted())
+        watch.cancel()
+        store.transact(put("a/1", 1)) { _ in }
+        run()
+        #expect(seen.count == 20)
     }
 
     @Test func aWatchFromBeforeACompactionIsTold() {
         let store = store()
-        for index in 0..<10 { store.transact([], [put("a/\(index)", 1)]) { _ in } }
+        for index in 0..<10 { store.transact(put("a/\(index)", 1)) { _ in } }
         run()
-        store.compact(before: 6)
+        store.compact(through: MetadataRevision(5))
         var events: [VirtualMetadataStore.WatchEvent] = []
-        store.watch("a/", from: 2) { events.append($0) }
+        _ = store.watch(MetadataKey("a/"), after: MetadataRevision(1)) { events.append($0) }
         run()
-        #expect(events == [.compacted(6)])
+        #expect(events == [.compacted(oldest: MetadataRevision(6))])
     }
 
-    @Test func aLeaseEndsLateAndNeverEarly() {
+    @Test func aSessionEndsLateAndNeverEarly() {
         let store = store()
-        var lease: UInt64 = 0
-        store.grantLease(ttl: 3 * Span.second) { lease = $0 }
+        var session: SessionID?
+        store.openSession(timeToLive: 3 * Span.second) { session = try? $0.get() }
         run(for: Span.second)
-        store.transact([], [put("session", 1, lease: lease)]) { _ in }
-        run(for: Span.second)
-        var found: [Bool] = []
-        store.get("session") { found.append($0 != nil) }
+        store.transact(put("session", 1, session: session)) { _ in }
+        #expect(isThere("session", store) == true)
         run(for: 20 * Span.second)
-        store.get("session") { found.append($0 != nil) }
-        run(for: Span.second)
-        #expect(found == [true, false])
+        #expect(isThere("session", store) == false)
     }
 
     @Test func anOutageAnswersNothingAndExpiresNothing() {
         let store = store()
-        var lease: UInt64 = 0
-        store.grantLease(ttl: 2 * Span.second) { lease = $0 }
+        var session: SessionID?
+        store.openSession(timeToLive: 2 * Span.second) { session = try? $0.get() }
         run(for: Span.second)
-        store.transact([], [put("session", 1, lease: lease)]) { _ in }
+        store.transact(put("session", 1, session: session)) { _ in }
         run(for: 100 * Span.millisecond)
         store.goDown(for: 30 * Span.second)
-        var answers = 0
-        var outcome: VirtualMetadataStore.Outcome?
-        store.get("session") { _ in answers += 1 }
-        store.transact([], [put("k", 1)]) { outcome = $0 }
-        run(for: 30 * Span.second + Span.millisecond)
-        #expect(answers == 0 && outcome == .unknown)
-        store.get("session") { if $0 != nil { answers += 1 } }
-        run(for: Span.second)
-        #expect(answers == 1)
-    }
-
-    @Test func aRollbackUsesRevisionsAgain() {
-        let store = store()
-        store.transact([], [put("epoch", 1)]) { _ in }
-        run()
-        let backup = store.backup
-        store.transact([], [put("epoch", 2)]) { _ in }
-        run()
-        store.rollBack(to: backup)
-        var entry: VirtualMetadataStore.Entry?
-        store.get("epoch") { entry = $0 }
-        run()
-        #expect(entry?.value == [1] && store.revision == 1)
+        var outcome: Result<TransactionOutcome, MetadataError>?
+        store.transact(put("k", 1)) { outcome = $0 }
+        #expect(isThere("session", store) == nil)
+        run(for: 29 * Span.second + Span.millisecond)
+        guard case .failure? = outcome else {
+            Issue.record("an outage answered \(String(describing: outcome))")
+            return
+        }
+        #expect(isThere("session", store) == true)
     }
 }

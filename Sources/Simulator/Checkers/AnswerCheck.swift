@@ -10,9 +10,11 @@ struct AnswerCheck {
 
     init(_ audit: Audit) { self.audit = audit }
 
-    /// - Parameter now: the node's time as it answers; what has expired by then may be shown as absent.
-    func check(_ answer: Answer, to line: Line, now: Timestamp) {
-        checkExpiry(answer, line)
+    /// - Parameters:
+    ///   - now: the node's time as it answers; what has expired by then may be shown as absent.
+    ///   - run: the run of the node.
+    func check(_ answer: Answer, to line: Line, now: Timestamp, run: Int) {
+        checkExpiry(answer, line, run)
         let shard = audit.shardOf(line.key)
         switch answer {
         case .found(let record, let place), .notModified(let record, let place):
@@ -104,7 +106,7 @@ struct AnswerCheck {
 
     /// A read beside the queue is evaluated as it is answered: within one run of the node an entity is there for its
     /// time to live, by elapsed time, and not after. Clocks drift by up to 1 %.
-    private func checkExpiry(_ answer: Answer, _ line: Line) {
+    private func checkExpiry(_ answer: Answer, _ line: Line, _ run: Int) {
         guard case .read(let read) = line, !read.inQueueOrder, case .entity = read.kind else { return }
         let shard = audit.shardOf(line.key)
         let position: Position
@@ -116,7 +118,7 @@ struct AnswerCheck {
         }
         guard let update = log.lastUpdate(of: line.key, atOrBefore: position), update <= log.end(shard) else { return }
         let entry = log[shard, update]
-        guard let record = entry.effect.record, let expiry = record.expiresAt, entry.run == audit.run else { return }
+        guard let record = entry.effect.record, let expiry = record.expiresAt, entry.run == run else { return }
         let life = (expiry.milliseconds - record.updatedAt.milliseconds) * Span.millisecond
         if isThere, (world.now - entry.time) / 100 * 98 > life + 2 * Span.millisecond {
             world.fail(.expiry, "\(line.summary) shows version \(update), whose time to live is over")

@@ -13,8 +13,8 @@ final class Audit {
     private var keyedEffects: [IdempotencyName: [Position]] = [:]
     /// Shards that a planted corruption may have cost something; cleared when it is undone.
     var damagedShards: Set<ShardID> = []
-    /// Runs of the node so far.
-    var run = 0
+    /// Who owns which shard at which epoch, where the cluster decides it.
+    var owners: OwnerLedger?
 
     private struct IdempotencyName: Hashable {
         let key: EntityKey
@@ -33,7 +33,9 @@ final class Audit {
     // MARK: Commits
 
     /// `payload` stands on stable storage at `position`, so the node says, or so recovery has found.
-    func committed(_ shard: ShardID, _ position: Position, payload: [UInt8]) {
+    ///
+    /// - Parameter run: the run of a node that evaluated it, by a clock of its own; `nil` where that is not known.
+    func committed(_ shard: ShardID, _ position: Position, payload: [UInt8], run: Int?) {
         let hash = XXH64.hash(payload, seed: 0)
         let end = log.end(shard)
         if position <= end {
@@ -52,7 +54,8 @@ final class Audit {
         world.trace.absorb(payload)
         let previous = log.lastUpdate(of: effect.key, atOrBefore: end)
         var entry = CommittedLog.Entry(
-            effect: effect, payloadHash: hash, previous: previous, moment: world.tick(), time: world.now, run: run)
+            effect: effect, payloadHash: hash, previous: previous, moment: world.tick(), time: world.now,
+            run: run)
         entry.operation = operation(of: effect)
         log.append(entry, to: shard)
         check(entry, shard, position)
@@ -99,6 +102,17 @@ final class Audit {
     }
 
     // MARK: The node's parts
+
+    /// A node commits or answers as the owner of a shard at an epoch.
+    func acted(on shard: ShardID, _ epoch: Epoch, node: Int, _ what: String) {
+        owners?.acted(on: shard, epoch, node: node, what)
+    }
+
+    /// A copy in the making holds `payload` at `position`: it must be what was committed there.
+    func copied(_ shard: ShardID, _ position: Position, payload: [UInt8]) {
+        guard position > log.end(shard) else { return committed(shard, position, payload: payload, run: nil) }
+        world.fail(.logMatching, "a copy of shard \(shard) has \(position), committed is \(log.end(shard))")
+    }
 
     func applied(_ shard: ShardID, _ position: Position) {
         if position > log.end(shard) {

@@ -11,8 +11,8 @@ final class CommittedLog {
         let previous: Position?
         let moment: UInt64
         let time: UInt64
-        /// The run of the node that committed it.
-        let run: Int
+        /// The run of the node whose clock it carries; `nil` where an earlier one than the run that found it durable.
+        let run: Int?
         /// Client operation, where the effect names one.
         var operation: Int?
     }

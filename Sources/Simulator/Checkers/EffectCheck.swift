@@ -24,7 +24,7 @@ struct EffectCheck {
         switch operation.action {
         case .put(let state, let contentType, let ttl):
             guard let record else { return fail(operation, position, "put nothing") }
-            if !record.state.elementsEqual(state) || !record.contentType.elementsEqual(contentType) {
+            if record.state != state[...] || !record.contentType.elementsEqual(contentType) {
                 fail(operation, position, "put other bytes than were sent")
             }
             if record.expiresAt != ttl.map({ record.updatedAt.adding(seconds: $0) }) {

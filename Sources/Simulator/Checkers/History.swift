@@ -61,8 +61,12 @@ struct ListScan {
 enum OperationID {
     static func plainState(_ id: UInt64, filler: Int) -> [UInt8] {
         var state = Array("#\(id);".utf8)
+        let start = state.count
         // Every fourth byte differs, so that states compress, but not to nothing.
-        for index in 0..<filler { state.append(UInt8(truncatingIfNeeded: index & 3 == 0 ? id &+ UInt64(index) : 97)) }
+        state.append(contentsOf: repeatElement(97, count: filler))
+        for index in stride(from: 0, to: filler, by: 4) {
+            state[start + index] = UInt8(truncatingIfNeeded: id &+ UInt64(index))
+        }
         return state
     }
 

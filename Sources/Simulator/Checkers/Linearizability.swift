@@ -70,6 +70,8 @@ struct Linearizability {
             // An attempt that came twice, or a replay, shows its first coming.
             guard let rank = ranks[index], !operation.mayStillRun else { continue }
             if case .written(_, _, _, _, true)? = operation.answer { continue }
+            // Nobody knows when it will come, if it does.
+            if case .refused(let problem, _, _)? = operation.answer, problem.code == .outcomeUnknown { continue }
             let key = operation.line.key
             if let before = last[key], before.request == operation.request, rank < before.rank {
                 world.fail(

@@ -43,7 +43,11 @@ final class LogAudit {
 
     /// The records of a segment as it stands in the live image, up to its end or the next damage.
     static func records(of name: LogFileName, _ disk: VirtualDisk) -> [SegmentScanner.ScannedRecord] {
-        guard let bytes = disk.contents(name.description), bytes.count >= LogLayout.headerBlockBytes,
+        records(in: disk.contents(name.description))
+    }
+
+    static func records(in bytes: [UInt8]?) -> [SegmentScanner.ScannedRecord] {
+        guard let bytes, bytes.count >= LogLayout.headerBlockBytes,
             let header = try? SegmentHeader.decode(Array(bytes[..<LogLayout.headerBlockBytes]))
         else { return [] }
         var scanner = SegmentScanner(bytes: bytes, header: header, endLSN: nil)

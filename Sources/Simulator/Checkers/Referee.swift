@@ -6,7 +6,7 @@ import Primitives
 /// the sweep, so that a bug in the sweep cannot hide.
 struct Referee {
     /// Configurations looked at before an entity is given up as too large.
-    static let configurationsMax = 20_000
+    static let configurationsMax = 5_000
 
     /// One operation as a register sees it. A value is the id of the write that made it, 0 is absent.
     private struct Step {
@@ -44,6 +44,20 @@ struct Referee {
         return search(steps)
     }
 
+    /// What is judged, for a report: `w` or `r`, the value, and the moments; `?` where it may not have happened.
+    static func describe(_ operations: [History.Operation]) -> String {
+        let steps = operations.compactMap { step(of: $0) ?? nil }
+        return steps.map { step in
+            let value =
+                switch step.kind {
+                case .write(let id): "w\(id)"
+                case .read(let id): "r\(id)"
+                }
+            let end = step.returned == .max ? "" : String(step.returned)
+            return "\(value)[\(step.invoked)-\(end)]\(step.isOptional ? "?" : "")"
+        }.joined(separator: " ")
+    }
+
     /// Outer `nil`: cannot be judged by value; inner: says nothing.
     private static func step(of operation: History.Operation) -> Step?? {
         let returned = operation.returned ?? .max
@@ -61,7 +75,8 @@ struct Referee {
             switch answer {
             case .written?:
                 return Step(kind: .write(id), invoked: operation.invoked, returned: returned, isOptional: false)
-            case .refused? where !operation.mayStillRun: return .some(.none)
+            case .refused(let problem, _, _)? where !operation.mayStillRun && problem.code != .outcomeUnknown:
+                return .some(.none)
             default: return Step(kind: .write(id), invoked: operation.invoked, returned: .max, isOptional: true)
             }
         }

@@ -1,5 +1,6 @@
 import Entities
 import Primitives
+import ShardCore
 
 /// One operation of a client: alone in a request, or a line of a batch.
 enum Line {
@@ -46,4 +47,24 @@ struct Reply {
 enum Message {
     case request(Request)
     case reply(Reply)
+    /// From node to node.
+    case peer(PeerMessage, from: Int)
+}
+
+/// What nodes say to each other. A number ties an answer to what it answers; it is the asker's.
+enum PeerMessage {
+    case forward(UInt64, Line, milliseconds: UInt64, hops: Int)
+    case answer(UInt64, Answer)
+    case notOwner(UInt64)
+
+    case moveOpen(UInt64, ShardID, MoveSession)
+    case moveFetch(UInt64, ShardID, MoveSession, file: Int, offset: UInt64, length: Int)
+    case movePull(UInt64, ShardID, MoveSession, after: Position, durable: Position, bytesMax: Int, wait: UInt64)
+    case opened(UInt64, MoveOpenAnswer)
+    case chunk(UInt64, [UInt8], crc: UInt32)
+    case pulled(UInt64, MovePullAnswer)
+    /// The session or its file is not known.
+    case restart(UInt64)
+    /// Not the source of such a move, as far as it knows; ask again.
+    case refused(UInt64)
 }

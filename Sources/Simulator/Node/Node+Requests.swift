@@ -8,6 +8,12 @@ extension Node {
         later { [self] in take(request) }()
     }
 
+    func receive(_ message: PeerMessage, from: Endpoint) {
+        later { [self] in
+            if state == .serving || state == .draining { agent?.receive(message, from: from) }
+        }()
+    }
+
     private func take(_ request: Request) {
         guard state == .serving || state == .draining else { return }
         switch request.body {
@@ -22,49 +28,81 @@ extension Node {
     }
 
     private func take(_ line: Line, _ index: Int, _ pending: PendingRequest) {
-        let shard = shard(of: line.key)
-        let id = shard.machine.shard
         world.trace.note(world.now, .request, UInt64(pending.request.attempt), UInt64(index)) {
             "request \(pending.request.attempt).\(index): \(line.summary)"
         }
-        guard shard.isServed else {
-            let problem = Problem(.shardUnavailable, "shard \(id) is quarantined")
-            return settle(pending, index, .refused(problem, currentVersion: nil, nil))
-        }
         guard state == .serving else {
             let problem = Problem(.shuttingDown, "the node is stopping; try again")
-            return settle(pending, index, .refused(problem, currentVersion: nil, nil))
+            return settle(.line(pending, index), .refused(problem, currentVersion: nil, nil), of: nil)
         }
+        if let agent { return agent.route(line, index, pending) }
+        guard let shard = shard(of: line.key) else { return }
+        execute(line, for: .line(pending, index), on: shard)
+    }
+
+    /// Runs one operation on a shard of this node.
+    func execute(_ line: Line, for target: ReplyTarget, on shard: Shard) {
+        guard shard.isServed else {
+            let problem = Problem(.shardUnavailable, "shard \(shard.machine.shard) is quarantined")
+            return settle(target, .refused(problem, currentVersion: nil, nil), of: shard)
+        }
+        shard.isTouched = true
         switch line {
         case .write(let operation):
             shard.machine.write(
-                operation, ticket: ticket(for: pending, index), now: now, arrival: clock.monotonic, rows: shard.store)
-        case .read(let read) where read.inQueueOrder:
+                operation, ticket: ticket(for: target), now: now, arrival: clock.monotonic, rows: shard.store)
+        case .read(let read) where read.inQueueOrder || shard.readsStopped:
             shard.machine.read(
-                read, ticket: ticket(for: pending, index), now: now, arrival: clock.monotonic, rows: shard.store)
+                read, ticket: ticket(for: target), now: now, arrival: clock.monotonic, rows: shard.store)
         case .read(let read):
-            readCommitted(read, shard, index, pending)
+            readCommitted(read, line, shard, target)
         }
     }
 
-    private func ticket(for pending: PendingRequest, _ line: Int) -> Ticket {
+    private func ticket(for target: ReplyTarget) -> Ticket {
         defer { nextTicket += 1 }
-        waiting[nextTicket] = (pending, line)
+        waiting[nextTicket] = target
         return nextTicket
     }
 
-    func sendAnswers(_ index: Int) {
-        while let (ticket, answer) = shards[index].machine.nextAnswer() {
-            guard let (pending, line) = waiting.removeValue(forKey: ticket) else {
+    func sendAnswers(_ shard: Shard) {
+        while let (ticket, answer) = shard.machine.nextAnswer() {
+            guard let target = waiting.removeValue(forKey: ticket) else {
                 return world.fail(.answerMatchesLog, "ticket \(ticket) is answered twice")
             }
-            settle(pending, line, answer)
+            settle(target, answer, of: shard)
         }
     }
 
-    private func settle(_ pending: PendingRequest, _ index: Int, _ answer: Answer) {
-        guard case .lines(let lines) = pending.request.body else { return }
-        AnswerCheck(audit).check(answer, to: lines[index], now: now)
+    /// Lets go of an answer that was made here.
+    private func settle(_ target: ReplyTarget, _ answer: Answer, of shard: Shard?) {
+        switch target {
+        case .line(let pending, let index):
+            guard case .lines(let lines) = pending.request.body else { return }
+            check(answer, to: lines[index], shard)
+            settle(pending, index, answer)
+        case .routed(let routed):
+            check(answer, to: routed.line, shard)
+            agent?.answered(routed, answer)
+        case .peer(let asker, let request, let line):
+            check(answer, to: line, shard)
+            send(.peer(.answer(request, answer), from: index), asker)
+        }
+    }
+
+    private func check(_ answer: Answer, to line: Line, _ shard: Shard?) {
+        AnswerCheck(audit).check(answer, to: line, now: now, run: runID)
+        guard let shard else { return }
+        audit.acted(on: shard.machine.shard, shard.machine.epoch, node: index, "answers")
+        switch answer {
+        case .found, .notModified:
+            audit.owners?.answeredRead(on: shard.machine.shard, shard.machine.epoch, node: index)
+        default: return
+        }
+    }
+
+    /// One line of a client's request is answered; with the last one the reply goes out.
+    func settle(_ pending: PendingRequest, _ index: Int, _ answer: Answer) {
         note(answer, pending.request, index)
         pending.answers[index] = answer
         pending.missing -= 1
@@ -96,26 +134,35 @@ extension Node {
     // MARK: Reads beside the queue
 
     /// From committed state: the row and the applied position of one moment.
-    private func readCommitted(_ read: ReadRequest, _ shard: Shard, _ index: Int, _ pending: PendingRequest) {
+    private func readCommitted(_ read: ReadRequest, _ line: Line, _ shard: Shard, _ target: ReplyTarget) {
         let row =
             switch read.kind {
             case .entity: StoreRows.entity(read.key)
             case .outcome(let name): StoreRows.idempotency(read.key, name)
             }
         switch shard.store.lookup(row) {
-        case .found(let bytes): settle(pending, index, evaluate(read, bytes, shard))
-        case .absent: settle(pending, index, evaluate(read, nil, shard))
-        case .failed(let reason): settle(pending, index, unreadable(reason, shard))
+        case .found(let bytes): settle(target, evaluate(read, bytes, shard), of: shard)
+        case .absent: settle(target, evaluate(read, nil, shard), of: shard)
+        case .failed(let reason): settle(target, unreadable(reason, shard), of: shard)
         case .notCached:
             missCache()
             schedule(after: readLatency()) { [self] in
-                if readFails() {
-                    settle(pending, index, unreadable("read error", shard))
-                } else {
-                    settle(pending, index, evaluate(read, shard.store.fetch(row), shard))
-                }
+                readCommitted(read, fetching: row, line, shard, target)
                 pump()
             }
+        }
+    }
+
+    /// What the disk said counts only while the shard is here and its reads are not stopped (reliability rule R13).
+    private func readCommitted(
+        _ read: ReadRequest, fetching row: [UInt8], _ line: Line, _ shard: Shard, _ target: ReplyTarget
+    ) {
+        if let agent, self.shard(shard.machine.shard) !== shard { return agent.sendOn(target) }
+        if shard.readsStopped { return execute(line, for: target, on: shard) }
+        if readFails() {
+            settle(target, unreadable("read error", shard), of: shard)
+        } else {
+            settle(target, evaluate(read, shard.store.fetch(row), shard), of: shard)
         }
     }
 
@@ -152,7 +199,8 @@ extension Node {
 
     /// One page: shards in ring order, entities in hash order, from committed state.
     private func answer(_ list: ListRequest, _ request: Request) {
-        guard state == .serving, shards.allSatisfy(\.isServed) else { return }
+        let shards = servedShards
+        guard state == .serving, shards.allSatisfy(\.isServed), agent == nil else { return }
         var page = ListPage(items: [], next: nil, shardCount: shards.count, missing: [])
         var after = [StoreRows.entityFamily]
         if let cursor = list.after { after = StoreRows.entity(at: cursor) }

@@ -8,19 +8,22 @@ import ShardCore
 extension Node {
     func pumpOnce() {
         guard state == .serving || state == .draining, let log else { return }
-        for index in shards.indices { carry(index, log) }
+        for case let shard? in shards where shard.isTouched { carry(shard, log) }
         let began = run
         for notice in log.pump(whenDone: { [self] in pump() }) {
             for mark in notice.marks { durable(mark) }
         }
         guard run == began else { return }
         if log.failure != nil { return endOnLogError(log) }
-        for index in shards.indices { carry(index, log) }
+        for case let shard? in shards where shard.isTouched { carry(shard, log) }
         flushWherePinned(log)
-        for index in shards.indices {
-            sendAnswers(index)
-            checkBounds(index)
+        for case let shard? in shards where shard.isTouched {
+            shard.isTouched = false
+            sendAnswers(shard)
+            checkBounds(shard)
         }
+        agent?.driveMoves()
+        guard run == began else { return }
         if state == .draining { finishDraining() }
     }
 
@@ -31,8 +34,7 @@ extension Node {
     }
 
     /// Moves one shard's groups, commits and fetches on.
-    private func carry(_ index: Int, _ log: NodeLog) {
-        let shard = shards[index]
+    private func carry(_ shard: Shard, _ log: NodeLog) {
         while let group = shard.machine.takeGroup() { append(group, shard, log) }
         if !shard.isApplying, let commit = shard.machine.takeCommit() { apply(commit, shard) }
         while let fetch = shard.machine.nextFetch() { begin(fetch, shard) }
@@ -49,7 +51,7 @@ extension Node {
             world.trace.note(world.now, .append, group.first.rawValue, UInt64(group.payloads.count)) {
                 "shard \(group.shard): appends \(group.payloads.count) from \(group.first)"
             }
-            shard.uncommitted += group.payloads
+            shard.uncommitted += group.payloads.map { ($0, runID) }
             return
         case .storageFull:
             world.probes.reached(.diskFullAnswered)
@@ -62,7 +64,7 @@ extension Node {
     }
 
     private func durable(_ mark: DurableMark) {
-        let shard = shards[Int(mark.shard.rawValue)]
+        guard let shard = shard(mark.shard) else { return agent?.durable(mark) ?? () }
         world.trace.note(world.now, .durable, UInt64(mark.shard.rawValue), mark.position.rawValue) {
             "shard \(mark.shard): durable up to \(mark.position)"
         }
@@ -70,10 +72,13 @@ extension Node {
             guard !shard.uncommitted.isEmpty else {
                 return world.fail(.logMatching, "the log reports \(mark.position), which it was not given")
             }
-            audit.committed(mark.shard, shard.firstUncommitted, payload: shard.uncommitted.removeFirst())
+            let (payload, run) = shard.uncommitted.removeFirst()
+            audit.committed(mark.shard, shard.firstUncommitted, payload: payload, run: run)
+            audit.acted(on: mark.shard, shard.machine.epoch, node: index, "commits")
             shard.firstUncommitted = shard.firstUncommitted.next
         }
         shard.durableLSN = mark.lsn
+        shard.isTouched = true
         shard.machine.logDurable(upTo: mark.position)
     }
 
@@ -84,13 +89,16 @@ extension Node {
         let time = now
         schedule(after: random.below(options.applyNanoseconds)) { [self] in
             shard.isApplying = false
-            shard.store.apply(commit.effects, through: commit.through, lsn: lsn, time: time)
+            shard.isTouched = true
+            shard.store.apply(
+                commit.effects, through: commit.through, epoch: commit.epoch, lsn: lsn, time: time)
             shard.machine.applied(upTo: commit.through)
+            shard.source?.committed(commit)
             audit.applied(commit.shard, commit.through)
             world.trace.note(world.now, .apply, UInt64(commit.shard.rawValue), commit.through.rawValue) {
                 "shard \(commit.shard): applied up to \(commit.through)"
             }
-            if shard.store.memtableRows >= options.memtableRowsMax { flush(shard, commit.shard) }
+            if shard.store.memtableRows >= options.memtableRowsMax { flush(shard.store, commit.shard) }
             pump()
         }
     }
@@ -102,6 +110,8 @@ extension Node {
         missCache()
         schedule(after: readLatency()) { [self] in
             world.trace.note(world.now, .fetch, fetch.key.ringHash) { "fetched rows of \(fetch.key.text)" }
+            guard self.shard(shard.machine.shard) === shard else { return }
+            shard.isTouched = true
             if readFails() {
                 shard.machine.fetchFailed(fetch, reason: "read error", now: now, rows: shard.store)
             } else {
@@ -133,43 +143,47 @@ extension Node {
 
     /// Shards that pin the log's oldest segments are flushed, oldest first.
     private func flushWherePinned(_ log: NodeLog) {
-        for id in log.pinningShards.prefix(1) { flush(shards[Int(id.rawValue)], id) }
+        guard let id = log.pinningShards.first, let store = stores[Int(id.rawValue)] else { return }
+        flush(store, id)
     }
 
-    private func flush(_ shard: Shard, _ id: ShardID) {
-        guard !shard.store.isFlushing else { return }
-        shard.store.beginFlush()
+    func flush(_ store: VirtualStore, _ id: ShardID) {
+        guard !store.isFlushing else { return }
+        store.beginFlush()
         let fails = random.chance(1, in: 40) && options.faults.contains(.storeFlushError) && !world.quiet
         schedule(after: options.flushNanoseconds / 2 + random.below(options.flushNanoseconds)) { [self] in
-            guard !fails else { return flushFailed(shard, id) }
-            shard.store.finishFlush()
-            world.trace.note(world.now, .flush, UInt64(id.rawValue), shard.store.flushedMark.position.rawValue) {
-                "shard \(id): flushed up to \(shard.store.flushedMark.position)"
+            guard stores[Int(id.rawValue)] === store else { return }
+            guard !fails else { return flushFailed(id) }
+            store.finishFlush()
+            world.trace.note(world.now, .flush, UInt64(id.rawValue), store.flushedMark.position.rawValue) {
+                "shard \(id): flushed up to \(store.flushedMark.position)"
             }
-            reportFlushed(shard.store.flushedMark, id)
+            reportFlushed(store.flushedMark, id)
             pump()
         }
     }
 
     private func reportFlushed(_ mark: VirtualStore.Mark, _ id: ShardID) {
-        log?.flushed(DurableMark(shard: id, epoch: Epoch(1), position: mark.position, lsn: mark.lsn))
+        log?.flushed(DurableMark(shard: id, epoch: mark.epoch, position: mark.position, lsn: mark.lsn))
     }
 
     /// A store that failed to flush cannot be trusted to go on: the shard steps down, and the process starts over.
-    private func flushFailed(_ shard: Shard, _ id: ShardID) {
+    private func flushFailed(_ id: ShardID) {
         world.faults.hit(.storeFlushError)
         world.probes.reached(.storeFlushFailed)
-        shard.machine.stepDown(Problem(.shardUnavailable, "the store of shard \(id) failed"))
-        sendAnswers(Int(id.rawValue))
+        if let shard = shard(id) {
+            shard.isServed = false
+            shard.machine.stepDown(Problem(.shardUnavailable, "the store of shard \(id) failed"))
+            sendAnswers(shard)
+        }
         giveUp()
     }
 
     // MARK: Bounds
 
-    private func checkBounds(_ index: Int) {
-        let machine = shards[index].machine
+    private func checkBounds(_ shard: Shard) {
         audit.queued(
-            machine.shard, items: machine.queuedItems, itemsMax: options.shard.queueItemsMax,
-            bytes: machine.queuedBytes, bytesMax: max(options.shard.queueBytesMax, options.stateBytesMax + 1024))
+            shard.machine.shard, items: shard.machine.queuedItems, itemsMax: options.shard.queueItemsMax,
+            bytes: shard.machine.queuedBytes, bytesMax: max(options.shard.queueBytesMax, options.stateBytesMax + 1024))
     }
 }

@@ -8,32 +8,42 @@ extension Node {
     static let identity = LogIdentity(
         clusterID: .init(high: 0x6B65_7973_7465_6164, low: 1), nodeStoreID: .init(high: 1, low: 2))
 
-    /// Starts the process: opens the log, replays it into the stores, and serves. `ended` is called when the process
-    /// gives up by itself.
+    /// Starts the process: finds its place in the cluster, opens the log, replays it into the stores, and serves.
+    /// `ended` is called when the process gives up by itself.
     func start(ended: @escaping () -> Void) {
         guard state == .down else { return }
         beginRun()
         world.trace.note(world.now, .start, run) { "node: starts, run \(self.run)" }
         whenEnded = ended
+        guard let agent else {
+            return openLog(epochs: Array(repeating: Epoch(1), count: options.shardCount))
+        }
+        agent.start()
+    }
+
+    /// - Parameter epochs: by shard: that at which the node holds it; `nil` where it does not.
+    func openLog(epochs: [Epoch?]) {
         let log = NodeLog(
             disk: disk, configuration: options.log, mutants: mutants, audit: logAudit,
             now: { [clock] in clock.monotonic },
             onLoop: { [self, began = run] body in if run == began { later(body)() } })
         self.log = log
-        let marks = stores.enumerated().map { index, store in
-            AppliedMark(
-                shard: ShardID(UInt32(index)), epoch: Epoch(1), position: store.flushed.position,
-                lsn: store.flushed.lsn)
+        let marks = stores.enumerated().compactMap { index, store in
+            store.map {
+                AppliedMark(
+                    shard: ShardID(UInt32(index)), epoch: $0.flushed.epoch, position: $0.flushed.position,
+                    lsn: $0.flushed.lsn)
+            }
         }
-        var replay = Replay(stores: stores)
+        var replay = Replay(stores: stores, epochs: epochs)
         log.open(
             NodeLog.Opening(
                 identity: Self.identity, applied: marks, saltSeed: random.next(), time: clock.wall,
                 replay: { [self] records in replay.take(records, audit, world) },
-                done: { [self] result in opened(result) }))
+                done: { [self] result in opened(result, epochs) }))
     }
 
-    private func opened(_ result: Result<RecoveryReport, LogOpenError>) {
+    private func opened(_ result: Result<RecoveryReport, LogOpenError>, _ epochs: [Epoch?]) {
         switch result {
         case .failure(let error):
             world.trace.note(world.now, .recovery, 1) { "node: cannot open the log: \(error)" }
@@ -41,12 +51,13 @@ extension Node {
             giveUp()
         case .success(let report):
             note(report)
-            let floor = max(report.highestTime, stores.map(\.appliedMark.time).max() ?? .zero)
+            let floor = max(report.highestTime, stores.compactMap(\.?.appliedMark.time).max() ?? .zero)
             steadyClock = SteadyClock(wall: clock.wall, monotonic: clock.monotonic, floor: floor)
-            openShards(report)
+            openShards(report, epochs)
             // On a disk with planted damage nothing is served: what matters has just been checked.
             guard audit.damagedShards.isEmpty else { return giveUp() }
             state = .serving
+            agent?.serving()
             pump()
         }
     }
@@ -75,25 +86,32 @@ extension Node {
         }
     }
 
-    private func openShards(_ report: RecoveryReport) {
-        shards = stores.enumerated().map { index, store in
+    private func openShards(_ report: RecoveryReport, _ epochs: [Epoch?]) {
+        learners = Array(repeating: nil, count: stores.count)
+        shards = zip(stores, epochs).enumerated().map { index, held in
+            guard let store = held.0, let epoch = held.1 else { return nil }
             let id = ShardID(UInt32(index))
-            let shard = Shard(
-                machine: ShardMachine(
-                    shard: id, epoch: Epoch(1), applied: store.applied, settings: options.shard, mutants: mutants),
-                store: store)
-            shard.durableLSN = store.appliedMark.lsn
+            let shard = makeShard(id, epoch, store)
             shard.isServed = !report.quarantined.contains { $0.shard == id }
             if shard.isServed { audit.recovered(id, through: store.applied) }
             return shard
         }
     }
 
+    func makeShard(_ id: ShardID, _ epoch: Epoch, _ store: VirtualStore) -> Shard {
+        let shard = Shard(
+            machine: ShardMachine(
+                shard: id, epoch: epoch, applied: store.applied, settings: options.shard, mutants: mutants),
+            store: store)
+        shard.durableLSN = store.appliedMark.lsn
+        return shard
+    }
+
     /// The process ends by itself: what it had on its way is left unanswered.
     func giveUp() {
         world.trace.note(world.now, .stop, 1) { "node: ends by itself" }
         endRun()
-        for store in stores { store.crash(flushCompletes: random.chance(1, in: 2)) }
+        crashStores()
         whenEnded()
     }
 
@@ -108,13 +126,15 @@ extension Node {
     }
 
     func finishDraining() {
-        guard let log, shards.allSatisfy({ $0.machine.isIdle && !$0.isApplying }), openRequests == 0 else { return }
+        guard let log, servedShards.allSatisfy({ $0.machine.isIdle && !$0.isApplying }), openRequests == 0 else {
+            return
+        }
         log.close()
         guard log.isClosed else { return }
         world.probes.reached(.drained)
         world.trace.note(world.now, .stop, 2) { "node: stopped in order" }
         endRun()
-        for store in stores {
+        for case let store? in stores {
             if !store.isFlushing { store.beginFlush() }
             store.crash(flushCompletes: true)
         }
@@ -124,24 +144,29 @@ extension Node {
 
 /// Hands recovered records to the stores, in order.
 private struct Replay {
-    let stores: [VirtualStore]
+    let stores: [VirtualStore?]
+    let epochs: [Epoch?]
 
     mutating func take(_ records: [LogRecord], _ audit: Audit, _ world: World) {
         for record in records {
-            guard record.shard.rawValue < UInt32(stores.count) else {
+            let index = Int(record.shard.rawValue)
+            guard index < stores.count, let store = stores[index], let epoch = epochs[index] else {
                 return world.fail(.logMatching, "recovery replays shard \(record.shard), which is not held here")
             }
-            let store = stores[Int(record.shard.rawValue)]
+            guard record.epoch <= epoch else {
+                return world.fail(
+                    .logMatching, "shard \(record.shard) has records of epoch \(record.epoch), held is \(epoch)")
+            }
             guard record.position == store.applied.next else {
                 return world.fail(
                     .recoveryIdempotent,
                     "shard \(record.shard) is handed \(record.position) after \(store.applied)")
             }
-            audit.committed(record.shard, record.position, payload: record.payload)
+            audit.committed(record.shard, record.position, payload: record.payload, run: nil)
             guard let effect = EntityEffect(decoding: record.payload) else {
                 return world.fail(.logMatching, "recovery replays bytes that are no effect")
             }
-            store.apply([effect], through: record.position, lsn: record.lsn, time: record.time)
+            store.apply([effect], through: record.position, epoch: record.epoch, lsn: record.lsn, time: record.time)
         }
     }
 }

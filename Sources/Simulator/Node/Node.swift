@@ -1,4 +1,6 @@
+import ClusterCore
 import Entities
+import HashRing
 import LogCore
 import LogFormat
 import Primitives
@@ -23,11 +25,22 @@ final class Node {
         /// False: quarantined; it is not served.
         var isServed = true
         /// Payloads handed to the log and not yet durable, from `firstUncommitted` on.
-        var uncommitted: [[UInt8]] = []
+        /// Each with the run that evaluated it.
+        var uncommitted: [(payload: [UInt8], run: Int)] = []
         var firstUncommitted: Position
         /// The place in the log of the last durable record, for the store's mark.
         var durableLSN = LSN.zero
         var isApplying = false
+        /// The machine was called since the last pump: only then can there be something to take out of it.
+        var isTouched = true
+        /// While the shard moves away.
+        var source: MoveSource?
+        /// What the move is; the source's machine belongs to it.
+        var move: ShardMove?
+        /// Reads beside the queue go into it, where the freeze holds them.
+        var readsStopped = false
+        /// By session: the files of checkpoints that are there.
+        var checkpoints: [MoveSession: [VirtualStore.CheckpointFile]] = [:]
 
         init(machine: ShardMachine, store: VirtualStore) {
             self.machine = machine
@@ -42,6 +55,7 @@ final class Node {
     let logAudit: LogAudit
     let disk: VirtualDisk
     let clock: VirtualClock
+    let index: Int
     let endpoint: Endpoint
     let mutants: Mutants
     var random: SplitMix64
@@ -50,9 +64,16 @@ final class Node {
     var state = State.down
     /// Counts runs of the process; what an earlier one began concerns nobody any more.
     private(set) var run: UInt64 = 0
-    var stores: [VirtualStore] = []
-    /// By shard; empty while down.
-    var shards: [Shard] = []
+    /// By shard: the stores on the disk.
+    var stores: [VirtualStore?] = []
+    /// By shard: those that are served; empty while down.
+    var shards: [Shard?] = []
+    /// By shard: copies being made; empty while down.
+    var learners: [Learner?] = []
+    /// By shard: what a target has fetched. On the disk.
+    var incoming: [IncomingFiles]
+    /// The node's part in the cluster; `nil` where it is alone.
+    var agent: NodeAgent?
     var log: NodeLog?
     var steadyClock = SteadyClock(wall: .zero, monotonic: .zero, floor: .zero)
     var pausedUntil: UInt64 = 0
@@ -60,7 +81,7 @@ final class Node {
 
     var nextTicket: Ticket = 1
     /// Tickets on their way, to the request and line they answer.
-    var waiting: [Ticket: (request: PendingRequest, line: Int)] = [:]
+    var waiting: [Ticket: ReplyTarget] = [:]
     var openRequests = 0
     /// Called when the process ends by itself.
     var whenEnded: () -> Void = {}
@@ -78,7 +99,9 @@ final class Node {
         self.mutants = mutants
         self.random = random
         self.send = send
+        self.index = index
         endpoint = .node(index)
+        incoming = Array(repeating: IncomingFiles(), count: options.shardCount)
         logAudit = LogAudit(world: world)
         disk = VirtualDisk(world: world, settings: options.disk, random: self.random.split())
         clock = VirtualClock(
@@ -88,7 +111,10 @@ final class Node {
             VirtualStore(cacheRows: options.cacheRows, mutants: mutants)
         }
         logAudit.committed = { [log = audit.log] in log.end($0) }
-        logAudit.flushed = { [unowned self] in stores[Int($0.rawValue)].flushedMark.position }
+        // A log owes nothing to a shard that the node does not hold.
+        logAudit.flushed = { [unowned self] in
+            stores[Int($0.rawValue)]?.flushedMark.position ?? Position(.max)
+        }
     }
 
     /// The time that decides expiry.
@@ -96,7 +122,29 @@ final class Node {
         mutants.has(.expiryByJumpingClock) ? clock.wall : steadyClock.now(clock.monotonic)
     }
 
-    func shard(of key: EntityKey) -> Shard { shards[Int(audit.shardOf(key).rawValue)] }
+    /// The run of a node that an effect or an answer is of: clocks differ between runs, and between nodes.
+    var runID: Int { index << 48 | Int(run) << 24 | clockSteps }
+
+    /// How often this run has put its clock forward to another node's.
+    private var clockSteps = 0
+
+    /// A shard has come whose owner has acted at that time.
+    func advanceClock(to seen: Timestamp) {
+        guard seen > now else { return }
+        steadyClock.advance(atLeastTo: seen, monotonic: clock.monotonic)
+        clockSteps += 1
+    }
+
+    func shard(of key: EntityKey) -> Shard? { shard(audit.shardOf(key)) }
+
+    /// `nil` where it is not served here.
+    func shard(_ id: ShardID) -> Shard? { shards.isEmpty ? nil : shards[Int(id.rawValue)] }
+
+    /// `nil` where no copy of it is being made here.
+    func learner(_ id: ShardID) -> Learner? { learners.isEmpty ? nil : learners[Int(id.rawValue)] }
+
+    /// In the order of their numbers.
+    var servedShards: [Shard] { shards.compactMap { $0 } }
 
     // MARK: The loop
 
@@ -121,7 +169,7 @@ final class Node {
     func pause(for span: UInt64) {
         guard state != .down else { return }
         world.faults.draw(.pause)
-        if !shards.allSatisfy({ $0.machine.isIdle }) { world.probes.reached(.pausedMidGroup) }
+        if !servedShards.allSatisfy({ $0.machine.isIdle }) { world.probes.reached(.pausedMidGroup) }
         pausedUntil = world.now + span
         world.schedule(after: span) { [self] in resume() }
     }
@@ -172,14 +220,24 @@ final class Node {
         if state == .starting { world.probes.reached(.crashedInRecovery) }
         world.trace.note(world.now, .crash, power ? 1 : 0) { "node: \(power ? "power cut" : "killed")" }
         endRun()
-        for store in stores { store.crash(flushCompletes: random.chance(1, in: 2)) }
-        if power { disk.powerCut() }
+        crashStores()
+        if power {
+            disk.powerCut()
+            for shard in incoming.indices { incoming[shard].powerCut(&random) }
+        }
+    }
+
+    func crashStores() {
+        for case let store? in stores { store.crash(flushCompletes: random.chance(1, in: 2)) }
     }
 
     func endRun() {
         run += 1
         state = .down
+        agent?.stop()
         shards = []
+        for case let learner? in learners { learner.whenSettled = nil }
+        learners = []
         log = nil
         held = []
         pausedUntil = 0
@@ -189,11 +247,26 @@ final class Node {
         isPumping = false
     }
 
+    /// The simulation is over: lets go of everything that leads back here.
+    func tearDown() {
+        endRun()
+        whenEnded = {}
+        agent = nil
+    }
+
     func beginRun() {
         run += 1
-        audit.run = Int(run)
         state = .starting
     }
+}
+
+/// Who waits for an answer of a shard's machine.
+enum ReplyTarget {
+    case line(PendingRequest, Int)
+    /// A line that finds its way through the cluster from this node.
+    case routed(RoutedLine)
+    /// Another node, which asked for it.
+    case peer(Endpoint, request: UInt64, Line)
 }
 
 /// A request on its way through the node; its lines are answered together.
@@ -201,6 +274,12 @@ final class PendingRequest {
     let request: Request
     var answers: [Answer?]
     var missing: Int
+    /// The last line so far on each entity, while it is on its way. Only looked up.
+    var lastLines: [EntityKey: LastLine] = [:]
+
+    struct LastLine {
+        weak var line: RoutedLine?
+    }
 
     init(_ request: Request, lines: Int) {
         self.request = request

@@ -100,6 +100,14 @@ final class NodeLog {
     func flushed(_ mark: DurableMark) { machine?.flushed([mark]) }
     func close() { machine?.close() }
 
+    /// A copy of a shard has come, whose store stands at `mark`.
+    func adopt(_ mark: AppliedMark) { machine?.adopt(mark) }
+    func release(_ shard: ShardID) {
+        // What was queued goes into the machine first, which lets the shard go behind it.
+        for batch in queue.drain() { machine?.enqueue(batch) }
+        machine?.release(shard)
+    }
+
     var isClosed: Bool { machine?.isClosed ?? true }
     var failure: LogFailure? { machine?.failure }
     var pinningShards: [ShardID] { machine?.pinningShards ?? [] }

@@ -8,6 +8,7 @@ final class VirtualStore: CommittedRows {
     /// How far a set of rows goes; it stands in the same batch as they do.
     struct Mark {
         var position = Position.zero
+        var epoch = Epoch(1)
         var lsn = LSN.zero
         /// The newest time that an effect carried.
         var time = Timestamp.zero
@@ -23,11 +24,19 @@ final class VirtualStore: CommittedRows {
     /// What the store says that it has flushed: the same, but for a planted bug.
     private var claimedMark = Mark()
     private var cache: RowCache
-    private let mutants: Mutants
+    let mutants: Mutants
 
     init(cacheRows: Int, mutants: Mutants) {
         cache = RowCache(capacity: cacheRows)
         self.mutants = mutants
+    }
+
+    /// Takes the rows of a checkpoint, flushed, into a store that has none.
+    func install(_ rows: SortedRows, _ mark: Mark) {
+        flushedRows = rows
+        flushedMark = mark
+        appliedMark = mark
+        claimedMark = mark
     }
 
     var memtableRows: Int { memtable.count }
@@ -38,11 +47,11 @@ final class VirtualStore: CommittedRows {
     var applied: Position { appliedMark.position }
 
     /// Applies effects as one batch, the mark and all.
-    func apply(_ effects: [EntityEffect], through position: Position, lsn: LSN, time: Timestamp) {
+    func apply(_ effects: [EntityEffect], through position: Position, epoch: Epoch, lsn: LSN, time: Timestamp) {
         for effect in effects {
             effect.forEachRow { row in memtable.set(Array(row.key), row.value.map { Array($0) }) }
         }
-        appliedMark = Mark(position: position, lsn: lsn, time: max(appliedMark.time, time))
+        appliedMark = Mark(position: position, epoch: epoch, lsn: lsn, time: max(appliedMark.time, time))
         if mutants.has(.appliedPositionOutsideBatch) { claimedMark = appliedMark }
     }
 

@@ -173,6 +173,12 @@ final class ClientSession {
         }
     }
 
+    /// The simulation is over: forgets whom it would have told.
+    func tearDown() {
+        calls = [:]
+        scans = [:]
+    }
+
     // MARK: Scans
 
     private struct Scan {

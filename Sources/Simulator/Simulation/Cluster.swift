@@ -1,4 +1,6 @@
+import ClusterCore
 import Entities
+import HashRing
 import Primitives
 import ShardCore
 
@@ -10,7 +12,9 @@ final class Cluster {
     let log: CommittedLog
     let context: WorkloadContext
     private let audit: Audit
-    private let node: Node
+    private let nodes: [Node]
+    private let metadata: VirtualMetadataStore?
+    private let operators: Operators?
     private let network: VirtualNetwork<Message>
     private let nemesis: Nemesis
     private let workloads: [any Workload]
@@ -40,15 +44,26 @@ final class Cluster {
         network = VirtualNetwork(world: world, settings: options.network, random: random.split()) {
             router.deliver($0, $1)
         }
-        let nodeEndpoint = Endpoint.node(0)
-        node = Node(
-            world: world, options: options, audit: audit, index: 0, mutants: mutants, random: random.split()
-        ) { [network] message, endpoint in
-            network.send(message, from: nodeEndpoint, to: endpoint, mayRepeat: false)
+        var more = SplitMix64(seed: options.seed ^ 0x6E6F_6465_7300)
+        let nodes = (0..<options.nodeCount).map { [network, audit] index in
+            Node(
+                world: world, options: options, audit: audit, index: index, mutants: mutants,
+                random: index == 0 ? random.split() : more.split()
+            ) { message, endpoint in
+                network.send(message, from: .node(index), to: endpoint, mayRepeat: false)
+            }
         }
+        self.nodes = nodes
+        let founding = options.cluster.map { [audit] in
+            Founding($0, options, nodes, world: world, audit: audit, random: &more)
+        }
+        metadata = founding?.metadata
+        operators = founding?.operators
         nemesis = Nemesis(
-            world: world, options: options, node: node, network: network, audit: audit, random: random.split())
+            world: world, options: options, nodes: nodes, network: network, metadata: metadata, audit: audit,
+            random: random.split())
         self.random = random.split()
+        operators?.nemesis = nemesis
         makeClients()
         router.cluster = self
     }
@@ -69,19 +84,29 @@ final class Cluster {
                         budget -= 1
                         return budget >= 0 && !world.quiet
                     },
-                    send: { [network, node] request, mayRepeat in
+                    send: { [unowned self] request, mayRepeat in
                         network.send(
-                            .request(request), from: request.client, to: node.endpoint, mayRepeat: mayRepeat)
+                            .request(request), from: request.client, to: anyNode(), mayRepeat: mayRepeat)
                     }))
         }
     }
 
     private func deliver(_ endpoint: Endpoint, _ message: Message) {
         switch message {
-        case .request(let request): node.receive(request)
+        case .request(let request): nodes[Int(endpoint.rawValue)].receive(request)
+        case .peer(let message, let from): nodes[Int(endpoint.rawValue)].receive(message, from: .node(from))
         case .reply(let reply): clients[Int(endpoint.rawValue) - 1000].receive(reply)
         }
     }
+
+    /// A node that has been there: clients know no other.
+    private func anyNode() -> Endpoint {
+        guard nodes.count > 1 else { return nodes[0].endpoint }
+        let known = nodes.filter { $0.agent?.isKnown == true && $0.agent?.isGone == false }
+        return known[random.below(known.count)].endpoint
+    }
+
+    var handovers: Int { audit.owners?.handovers ?? 0 }
 
     // MARK: Phases
 
@@ -89,6 +114,7 @@ final class Cluster {
     func runSafety() {
         for workload in workloads { workload.setup(context) }
         nemesis.start()
+        operators?.start()
         for client in clients { client.work() }
         while budget > 0, world.runNext() {}
     }
@@ -105,6 +131,31 @@ final class Cluster {
         }
         while open > 0, world.now < deadline, world.runNext() {}
         if open > 0 { world.fail(.liveness, "\(open) requests are not answered after everything healed") }
+        if world.violation == nil, options.cluster != nil { settle() }
+    }
+
+    /// Every move that has begun ends, and nobody is left waiting.
+    private func settle() {
+        let deadline = world.now + Simulation.livenessNanosecondsMax
+        operators?.letGoOn()
+        while let owners = audit.owners, let operators, world.now < deadline,
+            !owners.moving.isEmpty || !operators.openOperations.isEmpty, world.runNext()
+        {}
+        if let open = operators?.openOperations, !open.isEmpty {
+            return world.fail(.operationsEnd, "after everything healed, these operations do not end: \(open)")
+        }
+        if let moving = audit.owners?.moving, !moving.isEmpty {
+            let records = moving.compactMap { audit.owners?.record($0) }
+            return world.fail(.movesEnd, "after everything healed, these moves do not end: \(records)")
+        }
+        let end = world.now + 4 * options.timeoutNanoseconds + Span.second
+        while world.now < end, world.runNext() {}
+        for node in nodes where node.state == .serving && (node.openRequests > 0 || !node.waiting.isEmpty) {
+            world.fail(
+                .heldAnswered,
+                "node \(node.index) leaves \(node.openRequests) requests and \(node.waiting.count) operations "
+                    + "unanswered")
+        }
     }
 
     private func finalLines() -> [(line: Line, id: UInt64)] {
@@ -117,6 +168,14 @@ final class Cluster {
             lines.append((.write(context.put(key, id: id, keyed: true)), id))
         }
         return lines
+    }
+
+    /// Lets go of everything, which is a knot of parts that know each other.
+    func tearDown() {
+        world.forgetEvents()
+        for node in nodes { node.tearDown() }
+        metadata?.tearDown()
+        for client in clients { client.tearDown() }
     }
 
     func checkAll() {
@@ -137,10 +196,14 @@ final class Cluster {
         guard world.violation == nil, !log.keys.isEmpty else { return }
         for _ in 0..<2 {
             let key = log.keys[random.below(log.keys.count)]
-            switch Referee.judge(history.operations.filter { $0.line.key == key && $0.repeats == nil }) {
+            let operations = history.operations.filter { $0.line.key == key && $0.repeats == nil }
+            switch Referee.judge(operations) {
             case .linearizable: refereed += 1
             case .notLinearizable:
-                world.fail(.refereeDisagrees, "no order of the operations on \(key.text) explains their answers")
+                world.fail(
+                    .refereeDisagrees,
+                    "no order of the operations on \(key.text) explains their answers: "
+                        + Referee.describe(operations))
             case .tooLarge, .notJudged: continue
             }
         }

@@ -68,7 +68,7 @@ final class FaultAtlas {
         let records: [SegmentScanner.ScannedRecord]
     }
 
-    /// A sector of records that are all vouched for by records outside it.
+    /// A sector of records that are all vouched for by records outside it; by durable ones, for a power cut may follow.
     private func victim(_ disk: VirtualDisk) -> Victim? {
         let segments = disk.list().compactMap { file in
             LogFileName(file.name).flatMap { name in if case .segment = name { name } else { nil } }
@@ -83,8 +83,10 @@ final class FaultAtlas {
         let sector = start..<min(length, start + VirtualDisk.sectorBytes)
         let hit = records.filter { $0.offset < sector.upperBound && $0.end > sector.lowerBound }
         let vouched =
-            scanned.flatMap { other, records in
-                records.filter { record in other != name || !hit.contains { $0.offset == record.offset } }
+            segments.flatMap { other in
+                LogAudit.records(in: disk.durableContents(other.description)).filter { record in
+                    other != name || !hit.contains { $0.offset == record.offset }
+                }
             }.map(\.header.durableLSN).max() ?? .zero
         guard hit.allSatisfy({ $0.header.lsn <= vouched }) else { return nil }
         return Victim(name: name.description, sector: sector, records: hit)

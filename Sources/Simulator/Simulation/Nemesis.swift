@@ -1,97 +1,132 @@
+import ClusterCore
 import LogCore
 import LogFormat
 import Primitives
 
-/// Brings trouble at random moments: crashes and restarts, cuts and clogs, sick disks, jumping clocks, rot.
+/// Brings trouble at random moments: crashes and restarts, cuts and clogs, sick disks, jumping clocks, rot, and a
+/// metadata store that is away.
 final class Nemesis {
     private let world: World
     private let options: SimulationOptions
-    private let node: Node
+    private let nodes: [Node]
     private let network: VirtualNetwork<Message>
+    private let metadata: VirtualMetadataStore?
     private var random: SplitMix64
     private let atlas: FaultAtlas
     private var isOver = false
 
     init(
-        world: World, options: SimulationOptions, node: Node, network: VirtualNetwork<Message>, audit: Audit,
-        random: SplitMix64
+        world: World, options: SimulationOptions, nodes: [Node], network: VirtualNetwork<Message>,
+        metadata: VirtualMetadataStore?, audit: Audit, random: SplitMix64
     ) {
         self.world = world
         self.options = options
-        self.node = node
+        self.nodes = nodes
         self.network = network
+        self.metadata = metadata
         self.random = random
         atlas = FaultAtlas(world: world, audit: audit, random: self.random.split())
     }
 
-    private typealias Trouble = (fault: Fault, bring: () -> Void)
+    private typealias Trouble = (fault: Fault, bring: (Node) -> Void)
 
-    private lazy var troubles: [Trouble] = [
-        (.crash, { [unowned self] in crash() }),
-        (.crash, { [unowned self] in crash() }),
-        (.gracefulRestart, { [unowned self] in drain() }),
-        (.oneWayCut, { [unowned self] in cut(oneWay: true) }),
-        (.fullCut, { [unowned self] in cut(oneWay: false) }),
-        (.clog, { [unowned self] in clog() }),
-        (.slowDisk, { [unowned self] in node.disk.slowDown(times: 2 + random.below(UInt64(40)), for: span(2_000)) }),
-        (.hungDisk, { [unowned self] in node.disk.hangNext(for: span(4_000)) }),
-        (.diskFull, { [unowned self] in node.disk.fill(for: span(6_000)) }),
-        (.pause, { [unowned self] in node.pause(for: span(3_000)) }),
-        (.wallClockJump, { [unowned self] in jump() }),
-    ]
+    private lazy var troubles: [Trouble] = {
+        var troubles: [Trouble] = [
+            (.crash, { [unowned self] in crash($0) }),
+            (.crash, { [unowned self] in crash($0) }),
+            (.gracefulRestart, { [unowned self] in drain($0) }),
+            (.oneWayCut, { [unowned self] in cut($0, oneWay: true) }),
+            (.fullCut, { [unowned self] in cut($0, oneWay: false) }),
+            (.clog, { [unowned self] in clog($0) }),
+            (.slowDisk, { [unowned self] in $0.disk.slowDown(times: 2 + random.below(UInt64(40)), for: span(2_000)) }),
+            (.hungDisk, { [unowned self] in $0.disk.hangNext(for: span(4_000)) }),
+            (.diskFull, { [unowned self] in $0.disk.fill(for: span(6_000)) }),
+            (.pause, { [unowned self] in $0.pause(for: span(3_000)) }),
+            (.wallClockJump, { [unowned self] in jump($0) }),
+        ]
+        guard let metadata else { return troubles }
+        troubles += [
+            (.metadataOutage, { [unowned self] _ in outage(metadata) }),
+            (
+                .metadataCompaction,
+                { [unowned self] _ in
+                    world.faults.hit(.metadataCompaction)
+                    metadata.compact(through: metadata.revision)
+                }
+            ),
+            (.peerCut, { [unowned self] in cutPeers($0) }),
+            (.peerCut, { [unowned self] in cutPeers($0) }),
+        ]
+        return troubles
+    }()
 
     /// Begins, and goes on until ``stop()``.
     func start() {
         if options.clockDrift != 0 { world.faults.hit(.clockDrift) }
-        restart(after: 0)
+        for node in nodes where node.agent?.isKnown != false { restart(node, after: 0) }
         next()
+    }
+
+    /// Another node has been made a member.
+    func join(_ node: Node) {
+        node.agent?.isKnown = true
+        restart(node, after: 0)
     }
 
     private func next() {
         world.schedule(after: random.below(options.troubleNanoseconds * 2)) { [self] in
             guard !isOver else { return }
             let (fault, bring) = troubles[random.below(troubles.count)]
-            if options.faults.contains(fault) { bring() }
+            let node = nodes.count == 1 ? nodes[0] : nodes[random.below(nodes.count)]
+            if options.faults.contains(fault) { bring(node) }
             next()
         }
     }
 
     private func span(_ milliseconds: UInt64) -> UInt64 { random.below(milliseconds * Span.millisecond) }
 
-    private func crash() {
+    private func crash(_ node: Node) {
         guard node.state != .down else { return }
         world.faults.hit(.crash)
         node.crash(power: random.chance(3, in: 4))
-        atlas.afterCrash(node, options.faults)
-        restart(after: span(800))
+        takeOldCopyBack(node)
+        if node.agent == nil { atlas.afterCrash(node, options.faults) } else { rotIncoming(node) }
+        restart(node, after: span(800))
     }
 
-    private func drain() {
+    private func drain(_ node: Node) {
         guard node.state == .serving else { return }
         world.faults.hit(.gracefulRestart)
         node.drain()
     }
 
     /// Starts the node again, and sometimes cuts it off while it is opening the log.
-    private func restart(after delay: UInt64) {
+    private func restart(_ node: Node, after delay: UInt64) {
         world.schedule(after: delay) { [self] in
+            if node.agent?.isGone == true { return }
+            giveOldCopy(node)
             node.start(ended: { [self] in
                 atlas.undo(node.disk)
-                restart(after: 50 * Span.millisecond + span(500))
+                takeOldCopyBack(node)
+                restart(node, after: 50 * Span.millisecond + span(500))
             })
             let dies = random.chance(1, in: 3)
             guard !isOver, options.faults.contains(.crashDuringRecovery), dies else { return }
             world.faults.draw(.crashDuringRecovery)
-            world.schedule(after: span(8)) { [self] in
+            let window: UInt64 = node.agent == nil ? 8 : 30
+            world.schedule(after: span(window)) { [self] in
                 guard node.state == .starting, !isOver else { return }
                 world.faults.took(.crashDuringRecovery)
                 node.crash(power: random.chance(1, in: 2))
-                restart(after: span(100))
+                takeOldCopyBack(node)
+                restart(node, after: span(100))
             }
         }
     }
 
-    private func cut(oneWay: Bool) {
+    // MARK: The network
+
+    private func cut(_ node: Node, oneWay: Bool) {
         let client = Endpoint.client(random.below(options.clients))
         if random.chance(1, in: 2) {
             network.cut(client, node.endpoint, oneWay: oneWay, for: span(3_000))
@@ -100,7 +135,14 @@ final class Nemesis {
         }
     }
 
-    private func clog() {
+    private func cutPeers(_ node: Node) {
+        let other = nodes[random.below(nodes.count)]
+        guard other !== node else { return }
+        world.faults.hit(.peerCut)
+        network.cut(node.endpoint, other.endpoint, oneWay: random.chance(1, in: 2), for: span(4_000))
+    }
+
+    private func clog(_ node: Node) {
         let client = Endpoint.client(random.below(options.clients))
         if random.chance(1, in: 2) {
             network.clog(client, node.endpoint, for: span(2_000))
@@ -109,19 +151,52 @@ final class Nemesis {
         }
     }
 
-    private func jump() {
+    // MARK: Clocks and disks
+
+    private func jump(_ node: Node) {
         world.faults.hit(.wallClockJump)
         let milliseconds = Int64(random.below(UInt64(40_000))) - 20_000
         if milliseconds < 0 { world.probes.reached(.rewoundWallClock) }
         node.clock.jump(milliseconds: milliseconds)
     }
 
-    /// The liveness phase: everything heals, and the node is up or coming up.
+    private func rotIncoming(_ node: Node) {
+        let strikes = random.chance(1, in: 2)
+        guard strikes, options.faults.contains(.incomingRot) else { return }
+        world.faults.draw(.incomingRot)
+        for shard in node.incoming.indices where node.incoming[shard].rot(&random) {
+            return world.faults.took(.incomingRot)
+        }
+    }
+
+    // MARK: The metadata store
+
+    private func outage(_ metadata: VirtualMetadataStore) {
+        world.faults.hit(.metadataOutage)
+        metadata.goDown(for: span(6_000))
+    }
+
+    /// Sometimes a node's disk is an old copy of itself: it must not start with that.
+    private func giveOldCopy(_ node: Node) {
+        guard let agent = node.agent, !isOver else { return }
+        let strikes = random.chance(1, in: 8)
+        guard strikes, options.faults.contains(.staleCopy), agent.identity.bootCount > 1 else { return }
+        world.faults.draw(.staleCopy)
+        agent.takeOldCopy(behind: 1 + random.below(min(3, agent.identity.bootCount - 1)))
+    }
+
+    private func takeOldCopyBack(_ node: Node) { node.agent?.takeBackOldCopy() }
+
+    /// The liveness phase: everything heals, and the nodes are up or coming up.
     func stop() {
         isOver = true
         world.quiet = true
         network.heal()
-        node.disk.heal()
-        if node.pausedUntil > world.now { node.resume() }
+        metadata?.heal()
+        metadata?.isCalm = true
+        for node in nodes {
+            node.disk.heal()
+            if node.pausedUntil > world.now { node.resume() }
+        }
     }
 }

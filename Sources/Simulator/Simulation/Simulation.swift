@@ -37,11 +37,13 @@ public struct Simulation: Sendable {
                 world.fail(.faultsTookEffect, "only \(effective) faults took effect")
             }
         }
+        defer { cluster.tearDown() }
         return SimulationResult(
             options: options, violation: world.violation, traceHash: world.trace.hash, events: world.step,
             virtualNanoseconds: ended, operations: cluster.history.operations.count,
             commits: cluster.log.keys.reduce(0) { $0 + cluster.log.chain(of: $1).count },
-            faultsDrawn: world.faults.drawn, faultsEffective: world.faults.effective, probes: world.probes.counts,
+            handovers: cluster.handovers, faultsDrawn: world.faults.drawn, faultsEffective: world.faults.effective,
+            probes: world.probes.counts,
             refereed: cluster.refereed, trace: world.trace.tail)
     }
 }
@@ -55,6 +57,8 @@ public struct SimulationResult: Sendable {
     public let virtualNanoseconds: UInt64
     public let operations: Int
     public let commits: Int
+    /// Shards that went to another node.
+    public let handovers: Int
     /// By ``Fault``.
     public let faultsDrawn: [Int]
     public let faultsEffective: [Int]

@@ -29,6 +29,12 @@ public struct SimulationOptions: Sendable {
     public var flushNanoseconds: UInt64
     public var lossPercent: UInt64
     public var diskErrorEvery: UInt64
+    /// The cluster; `nil`: one node alone.
+    public var cluster: ClusterShape?
+    public var moveSource = MoveSource.Settings()
+    public var moveTarget = MoveTarget.Settings()
+
+    var nodeCount: Int { cluster?.nodes ?? 1 }
 
     public var segmentBytes: Int { log.segmentBytes }
 
@@ -73,7 +79,7 @@ public struct SimulationOptions: Sendable {
         var faults = FaultSet()
         // Three quarters of all kinds are on in a seed, and in one seed of sixteen nearly none.
         let calm = random.chance(1, in: 16)
-        for fault in Fault.allCases where random.chance(calm ? 1 : 3, in: calm ? 8 : 4) { faults.insert(fault) }
+        for fault in Fault.ofOneNode where random.chance(calm ? 1 : 3, in: calm ? 8 : 4) { faults.insert(fault) }
         // Something must happen in the shortest run, too.
         if !faults.contains(.packetLoss) { faults.insert(.packetDelay) }
         return faults
@@ -107,6 +113,60 @@ public struct SimulationOptions: Sendable {
         log.hintDelayNanoseconds = Span.millisecond * [5, 20, 200][random.below(3)]
         log.retryDelayNanoseconds = Span.millisecond * [50, 1_000][random.below(2)]
         log.tornCopiesMax = 1 + random.below(3)
+    }
+}
+
+/// A cluster's shape, drawn from the seed.
+public struct ClusterShape: Sendable, Equatable {
+    /// Nodes that there will ever be.
+    public var nodes: Int
+    /// Nodes that are there at the beginning; the others join.
+    public var founders: Int
+    /// The mean span between what operators do, in nanoseconds.
+    public var operatorNanoseconds: UInt64
+    /// One in so many metadata transactions has an unknown outcome, while that fault is on.
+    public var unknownEvery: UInt64
+    public var watchLag: UInt64
+}
+
+extension SimulationOptions {
+    /// Draws a cluster's run from `seed`.
+    public init(clusterSeed seed: UInt64) {
+        self.init(seed: seed)
+        // Apart from what a node alone draws, so that the one can change without the other.
+        var random = SplitMix64(seed: seed ^ 0x636C_7573_7465_7200)
+        for fault in Fault.ofClusters where random.chance(3, in: 4) { faults.insert(fault) }
+        for fault in Fault.notOfClusters { faults.remove(fault) }
+        workloads.removeAll { $0 == .listing }
+        if workloads.isEmpty { workloads = [.registers] }
+        shardCount = [16, 16, 32][random.below(3)]
+        let nodes = 2 + random.below(4)
+        cluster = ClusterShape(
+            nodes: nodes, founders: 1 + random.below(nodes),
+            operatorNanoseconds: Span.millisecond * (200 + random.below(UInt64(1_500))),
+            unknownEvery: 3 + random.below(UInt64(20)), watchLag: Span.millisecond * [10, 500, 5_000][random.below(3)])
+        operations = 500 + random.below(300)
+        troubleNanoseconds = troubleNanoseconds / UInt64(min(3, nodes))
+        resizeLog()
+        moveSource.teeBytesMax = [2_000, 20_000, 1 << 20][random.below(3)]
+        moveSource.handoverLagBytes = [1_000, 1 << 20][random.below(2)]
+        moveSource.freezePauseMilliseconds = [20, 1_000][random.below(2)]
+        moveTarget.chunkBytesMax = [100, 2_000, 1 << 20][random.below(3)]
+        moveTarget.pullBytesMax = [500, 1 << 20][random.below(2)]
+        moveTarget.pullMilliseconds = [20, 1_000][random.below(2)]
+        moveTarget.answerMilliseconds = [300, 2_000][random.below(2)]
+    }
+
+    /// Room for the table of every shard in each segment.
+    private mutating func resizeLog() {
+        log.shardsMax = shardCount
+        let overhead = 4_096 + 4 * (64 + 8 + 32 * shardCount + 128)
+        let least = overhead + 2 * (log.recordBytesMax + 128) + log.groupBytesMax
+        let live = max(3, log.replayBytesMax / log.segmentBytes)
+        log.segmentBytes = max(log.segmentBytes, (least + 7) / 8 * 8)
+        log.replayBytesMax = log.segmentBytes * live
+        log.liveBytesMax = log.segmentBytes * (live + 4)
+        log.queueBytesMax = max(log.queueBytesMax, least)
     }
 }
 

@@ -6,6 +6,11 @@ public struct SwarmSummary: Sendable {
     public static let probingSeedsMin = 1_000
 
     public private(set) var seeds = 0
+    /// Seeds of a node alone, and of clusters.
+    public private(set) var singles = 0
+    public private(set) var clusters = 0
+    /// Shards that went to another node.
+    public private(set) var handovers = 0
     public private(set) var operations = 0
     public private(set) var commits = 0
     public private(set) var events: UInt64 = 0
@@ -21,6 +26,8 @@ public struct SwarmSummary: Sendable {
 
     public mutating func add(_ result: SimulationResult) {
         seeds += 1
+        if result.options.cluster == nil { singles += 1 } else { clusters += 1 }
+        handovers += result.handovers
         operations += result.operations
         commits += result.commits
         events += result.events
@@ -35,9 +42,23 @@ public struct SwarmSummary: Sendable {
     }
 
     /// Places that no seed was at.
-    public var probesMissed: [Probe] { Probe.allCases.filter { probes[Int($0.rawValue)] == 0 } }
+    public var probesMissed: [Probe] {
+        expected(Probe.ofOneNode, Probe.ofClusters, Probe.notOfClusters).filter { probes[Int($0.rawValue)] == 0 }
+    }
+
     /// Faults that no seed felt.
-    public var faultsMissed: [Fault] { Fault.allCases.filter { faultsEffective[Int($0.rawValue)] == 0 } }
+    public var faultsMissed: [Fault] {
+        expected(Fault.ofOneNode, Fault.ofClusters, Fault.notOfClusters).filter {
+            faultsEffective[Int($0.rawValue)] == 0
+        }
+    }
+
+    /// What the seeds so far can have met.
+    private func expected<Case: Equatable>(_ ofOneNode: [Case], _ ofClusters: [Case], _ not: [Case]) -> [Case] {
+        var cases = singles > 0 ? ofOneNode : ofOneNode.filter { !not.contains($0) }
+        if clusters > 0 { cases += ofClusters }
+        return cases
+    }
 
     /// Nothing failed, and a swarm that is long enough missed nothing.
     public var isClean: Bool {

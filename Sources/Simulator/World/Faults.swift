@@ -8,6 +8,15 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     case wallClockJump, clockDrift, pause
     case storeReadError, storeFlushError, cacheMiss
     case lateRetry
+    // Of clusters only.
+    case metadataOutage, metadataUnknown, metadataCompaction, peerCut, chunkDamaged, incomingRot, staleCopy
+    case moveCancelledByOperator
+
+    /// Those that a node alone can meet.
+    static let ofOneNode = allCases.filter { $0.rawValue <= Fault.lateRetry.rawValue }
+    static let ofClusters = allCases.filter { $0.rawValue > Fault.lateRetry.rawValue }
+    /// What the atlas of rotten places does is for a node alone.
+    static let notOfClusters: [Fault] = [.bitFlip, .misdirectedWrite]
 
     public var name: String { "\(self)" }
 }
@@ -51,6 +60,14 @@ public enum Probe: UInt8, CaseIterable, Sendable {
     case corruptionDetected, diskFullAnswered, processEndedOnLogError, storeUnreadable
     case storeFlushFailed, expiredSeen, rewoundWallClock, pausedMidGroup, unknownOutcomeTookEffect
     case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, drained
+    // Of clusters only.
+    case forwarded, notOwner, sentOn, forwardLost, handedOver, handoverUnknown, thawed, moveCancelled, copyInstalled
+    case settledAtStart, copyResumed, restartAsked
+
+    static let ofOneNode = allCases.filter { $0.rawValue <= Probe.drained.rawValue }
+    static let ofClusters = allCases.filter { $0.rawValue > Probe.drained.rawValue }
+    /// Lists are asked of a node alone.
+    static let notOfClusters: [Probe] = [.pageResumed, .corruptionDetected]
 
     public var name: String { "\(self)" }
 }

@@ -13,7 +13,7 @@ final class Trace {
 
     enum Kind: UInt64 {
         case send = 1, deliver, drop, request, answer, disk, crash, start, stop, append, durable, apply, flush, fetch
-        case fault, recovery, clock, client, phase, violation, metadata, log
+        case fault, recovery, clock, client, phase, violation, metadata, log, move
     }
 
     init(linesMax: Int) { self.linesMax = linesMax }

@@ -20,6 +20,15 @@ public enum Checker: UInt8, CaseIterable, Sendable {
     case list
     case liveness
     case faultsTookEffect
+    // Of clusters only.
+    case oneOwner
+    case oneHop
+    case startRefused
+    case staleCopyStarted
+    case movesEnd
+    case heldAnswered
+    case minimalMovement
+    case operationsEnd
 
     public var name: String { "\(self)" }
 }

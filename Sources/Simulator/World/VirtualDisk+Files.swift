@@ -10,6 +10,9 @@ extension VirtualDisk {
     /// The live bytes of a file; `nil` where there is none of that name.
     func contents(_ name: String) -> [UInt8]? { names[name].map { files[$0].live } }
 
+    /// What a power cut would leave of it at the worst.
+    func durableContents(_ name: String) -> [UInt8]? { names[name].map { files[$0].durable } }
+
     /// Reads up to `count` bytes. `fresh`: the page cache is dropped first, so that what was never written back and is
     /// no longer going to be (the pages of a failed sync) is not seen.
     func read(

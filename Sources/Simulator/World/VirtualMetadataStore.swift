@@ -1,68 +1,69 @@
+import ClusterCore
 import Primitives
 
-/// The metadata store as a cluster will meet it: keys with revisions, compare-and-put transactions, leases and watches,
-/// with the troubles of a real one. A transaction's outcome may be unknown (done or not, the caller is not told); a
-/// watch lags, and ends when what it wants has been compacted; a lease ends late, never early; an outage answers
-/// nothing; a rollback restores an older state, as from a backup.
+/// The metadata store as a cluster meets it: keys with revisions, transactions that compare and then change, sessions
+/// and watches, with the troubles of a real one. A transaction's outcome may be unknown (done or not, the caller is not
+/// told); a watch lags, and ends when what it wants has been compacted; a session ends late, never early; an outage
+/// answers nothing but failures.
 final class VirtualMetadataStore {
-    struct Entry: Equatable {
-        let value: [UInt8]
-        let createRevision: UInt64
-        let modRevision: UInt64
-        let lease: UInt64?
-    }
-
-    /// A revision of 0 demands that the key is absent.
-    struct Comparison {
-        let key: String
-        let modRevision: UInt64
-    }
-
-    enum Change: Equatable {
-        /// `nil` deletes.
-        case put(String, [UInt8]?, lease: UInt64?)
-    }
-
-    enum Outcome: Equatable {
-        case succeeded(revision: UInt64)
-        /// A comparison did not hold.
-        case failed(revision: UInt64)
-        /// It may have happened. Read before deciding anything.
-        case unknown
+    struct Settings {
+        var latency: UInt64 = 2 * Span.millisecond
+        /// One in so many transactions has an outcome that the caller is not told; 0 for none.
+        var unknownEvery: UInt64 = 0
+        /// What a transaction of unknown outcome may take to happen after its caller has given up.
+        var unknownDelay: UInt64 = 400 * Span.millisecond
+        var watchLag: UInt64 = 10 * Span.millisecond
+        /// A session lives up to this much longer than it says.
+        var sessionGrace: UInt64 = 2 * Span.second
     }
 
     enum WatchEvent: Equatable {
-        case changed(key: String, value: [UInt8]?, revision: UInt64)
-        /// Revisions before this one are gone; read everything and watch anew.
-        case compacted(UInt64)
+        case changed(MetadataChange)
+        /// The history from here on is gone; read everything and watch anew.
+        case compacted(oldest: MetadataRevision)
     }
 
-    private struct Watch {
-        let prefix: String
-        var next: UInt64
-        let deliver: (WatchEvent) -> Void
+    /// A watch that is still wanted.
+    final class Watch {
+        fileprivate let prefix: MetadataKey
+        fileprivate var after: MetadataRevision
+        fileprivate let deliver: (WatchEvent) -> Void
+        fileprivate var isOver = false
+
+        fileprivate init(_ prefix: MetadataKey, after: MetadataRevision, deliver: @escaping (WatchEvent) -> Void) {
+            self.prefix = prefix
+            self.after = after
+            self.deliver = deliver
+        }
+
+        func cancel() { isOver = true }
+    }
+
+    private struct Session {
+        let timeToLive: UInt64
+        var expires: UInt64
     }
 
     private let world: World
     private let settings: Settings
     private var random: SplitMix64
-    private(set) var revision: UInt64 = 0
-    private var entries: [String: Entry] = [:]
-    private var log: [(revision: UInt64, change: Change)] = []
-    private var compactedBefore: UInt64 = 0
-    private var leases: [UInt64: (ttl: UInt64, expires: UInt64)] = [:]
-    private var lastLease: UInt64 = 0
+    private(set) var revision = MetadataRevision.zero
+    /// In key order.
+    private var entries: [MetadataEntry] = []
+    private var history: [MetadataChange] = []
+    private var compactedThrough = MetadataRevision.zero
+    private var sessions: [SessionID: Session] = [:]
+    private var lastSession: UInt64 = 0
     private var watches: [Watch] = []
     private var downUntil: UInt64 = 0
-
-    struct Settings {
-        var latency: UInt64 = 2 * Span.millisecond
-        /// One in so many transactions has an outcome that the caller is not told; 0 for none.
-        var unknownEvery: UInt64 = 0
-        var watchLag: UInt64 = 10 * Span.millisecond
-        /// A lease lives up to this much longer than it says.
-        var leaseGrace: UInt64 = 2 * Span.second
-    }
+    /// The cluster at each of the last revisions: what readers would all decode alike.
+    private var state: ClusterState?
+    private var maps: [MetadataRevision: ClusterMap] = [:]
+    private static let mapsMax: UInt64 = 400
+    /// Sees every change as it happens, before anybody is told.
+    var committed: (MetadataChange) -> Void = { _ in }
+    /// Nothing is left unknown any more.
+    var isCalm = false
 
     init(world: World, settings: Settings, random: SplitMix64) {
         self.world = world
@@ -70,146 +71,243 @@ final class VirtualMetadataStore {
         self.random = random
     }
 
-    // MARK: Requests
+    /// What is there before anything runs.
+    func setUp(_ operations: [MetadataTransaction.Operation]) { apply(operations) }
 
-    /// The key as of now; no answer at all during an outage.
-    func get(_ key: String, done: @escaping (Entry?) -> Void) {
+    /// The simulation is over: lets go of those who watch.
+    func tearDown() {
+        watches = []
+        committed = { _ in }
+    }
+
+    // MARK: Reads
+
+    func get(_ key: MetadataKey, done: @escaping (Result<MetadataRead<MetadataEntry?>, MetadataError>) -> Void) {
+        answer(done) { [self] in MetadataRead(value: entry(key), revision: revision) }
+    }
+
+    /// Every entry whose key begins with `prefix`, in key order.
+    func range(
+        _ prefix: MetadataKey, done: @escaping (Result<MetadataRead<[MetadataEntry]>, MetadataError>) -> Void
+    ) {
+        answer(done) { [self] in MetadataRead(value: all(prefix), revision: revision) }
+    }
+
+    private func answer<Value>(
+        _ done: @escaping (Result<Value, MetadataError>) -> Void, _ read: @escaping () -> Value
+    ) {
         afterLatency { [self] in
-            if isUp { done(entries[key]) }
+            guard isUp else { return done(.failure(.unavailable(detail: "outage"))) }
+            // The answer is of now and on its way for a while.
+            let value = read()
+            afterLatency { done(.success(value)) }
         }
     }
 
-    /// Puts all of `changes` if all comparisons hold, at one revision.
-    func transact(_ comparisons: [Comparison], _ changes: [Change], done: @escaping (Outcome) -> Void) {
-        let isUnknown = settings.unknownEvery > 0 && random.chance(1, in: settings.unknownEvery)
+    /// The entry as it is, for checkers.
+    func entry(_ key: MetadataKey) -> MetadataEntry? { entries.first { $0.key == key } }
+
+    private func all(_ prefix: MetadataKey) -> [MetadataEntry] { entries.filter { $0.key.hasPrefix(prefix) } }
+
+    // MARK: Transactions
+
+    func transact(
+        _ transaction: MetadataTransaction, done: @escaping (Result<TransactionOutcome, MetadataError>) -> Void
+    ) {
+        let isUnknown = settings.unknownEvery > 0 && random.chance(1, in: settings.unknownEvery) && !isCalm
         let happens = !isUnknown || random.chance(1, in: 2)
+        let late = random.chance(1, in: 2) ? random.below(settings.unknownDelay + 1) : 0
         afterLatency { [self] in
-            guard isUp else { return done(.unknown) }
-            let outcome = happens ? commit(comparisons, changes) : .unknown
-            done(isUnknown ? .unknown : outcome)
+            guard isUp else {
+                let error: MetadataError =
+                    isUnknown ? .outcomeUnknown(detail: "outage") : .unavailable(detail: "outage")
+                return done(.failure(error))
+            }
+            guard isUnknown else {
+                let outcome = commit(transaction)
+                return afterLatency { done(outcome) }
+            }
+            world.faults.hit(.metadataUnknown)
+            // It may come in after its caller was told that nobody knows.
+            if happens { world.schedule(after: late) { [self] in _ = commit(transaction) } }
+            afterLatency { done(.failure(.outcomeUnknown(detail: "the answer was lost"))) }
         }
     }
 
-    private func commit(_ comparisons: [Comparison], _ changes: [Change]) -> Outcome {
-        guard comparisons.allSatisfy({ (entries[$0.key]?.modRevision ?? 0) == $0.modRevision }) else {
-            return .failed(revision: revision)
+    private func commit(_ transaction: MetadataTransaction) -> Result<TransactionOutcome, MetadataError> {
+        for case .put(_, _, let session?) in transaction.operations where sessions[session] == nil {
+            return .failure(.sessionEnded)
         }
-        revision += 1
-        for change in changes { apply(change) }
+        guard transaction.conditions.allSatisfy(holds) else { return .success(.conflict(revision)) }
+        let effective = transaction.operations.filter { operation in
+            if case .delete(let key) = operation { entry(key) != nil } else { true }
+        }
+        guard !effective.isEmpty else { return .success(.committed(revision)) }
+        apply(effective)
+        return .success(.committed(revision))
+    }
+
+    private func holds(_ condition: MetadataTransaction.Condition) -> Bool {
+        switch condition {
+        case .lastPut(let key, let at): (entry(key)?.modRevision ?? .zero) == at
+        case .created(let key, let at): (entry(key)?.createRevision ?? .zero) == at
+        case .notCreated(let key, let at): (entry(key)?.createRevision ?? .zero) != at
+        }
+    }
+
+    private func apply(_ operations: [MetadataTransaction.Operation]) {
+        revision = revision.next
+        var events: [MetadataChange.Event] = []
+        for operation in operations.sorted(by: { $0.key < $1.key }) {
+            let place = entries.firstIndex { $0.key >= operation.key } ?? entries.count
+            let old = place < entries.count && entries[place].key == operation.key ? entries[place] : nil
+            switch operation {
+            case .put(let key, let value, let session):
+                let entry = MetadataEntry(
+                    key: key, value: value, createRevision: old?.createRevision ?? revision, modRevision: revision,
+                    session: session)
+                if old != nil { entries[place] = entry } else { entries.insert(entry, at: place) }
+                events.append(.put(entry))
+            case .delete(let key):
+                if old != nil { entries.remove(at: place) }
+                events.append(.delete(key))
+            }
+        }
+        let change = MetadataChange(revision: revision, events: events)
+        history.append(change)
+        remember(change)
+        world.trace.note(world.now, .metadata, revision.rawValue) {
+            "metadata \(self.revision): " + events.map(\.summary).joined(separator: ", ")
+        }
+        committed(change)
         notifyWatches()
-        return .succeeded(revision: revision)
     }
 
-    private func apply(_ change: Change) {
-        log.append((revision, change))
-        guard case .put(let key, let value, let lease) = change else { return }
-        entries[key] = value.map {
-            Entry(
-                value: $0, createRevision: entries[key]?.createRevision ?? revision, modRevision: revision,
-                lease: lease)
+    private func remember(_ change: MetadataChange) {
+        if state == nil {
+            state = ClusterState(MetadataRead(value: entries, revision: revision))
+        } else {
+            state?.advance(by: change)
+        }
+        maps[revision] = try? state?.map()
+        if revision.rawValue > Self.mapsMax {
+            maps[MetadataRevision(revision.rawValue - Self.mapsMax)] = nil
         }
     }
 
-    // MARK: Leases
+    /// The cluster as it was read; `nil` where a record cannot be decoded, or there is none.
+    func map(_ read: MetadataRead<[MetadataEntry]>) -> ClusterMap? { maps[read.revision] ?? (try? ClusterMap(read)) }
 
-    func grantLease(ttl: UInt64, done: @escaping (UInt64) -> Void) {
-        afterLatency { [self] in
-            guard isUp else { return }
-            lastLease += 1
-            leases[lastLease] = (ttl, world.now + ttl)
-            watchLease(lastLease)
-            done(lastLease)
+    /// As of the last change.
+    var newestMap: ClusterMap? { maps[revision] }
+
+    // MARK: Sessions
+
+    func openSession(timeToLive: UInt64, done: @escaping (Result<SessionID, MetadataError>) -> Void) {
+        answer(done) { [self] in
+            lastSession += 1
+            let id = SessionID(lastSession)
+            sessions[id] = Session(timeToLive: timeToLive, expires: world.now + timeToLive)
+            expireLater(id)
+            return id
         }
     }
 
-    /// Answers whether the lease was still there.
-    func keepAlive(_ lease: UInt64, done: @escaping (Bool) -> Void) {
-        afterLatency { [self] in
-            guard isUp else { return }
-            guard let ttl = leases[lease]?.ttl else { return done(false) }
-            leases[lease]?.expires = world.now + ttl
-            done(true)
+    /// Answers whether the session was still there.
+    func keepAlive(_ id: SessionID, done: @escaping (Result<Bool, MetadataError>) -> Void) {
+        answer(done) { [self] in
+            guard let session = sessions[id] else { return false }
+            sessions[id]?.expires = world.now + session.timeToLive
+            return true
         }
     }
 
-    private func watchLease(_ lease: UInt64) {
-        guard let expires = leases[lease]?.expires else { return }
-        let grace = random.below(settings.leaseGrace + 1)
+    private func expireLater(_ id: SessionID) {
+        guard let expires = sessions[id]?.expires else { return }
+        let grace = random.below(settings.sessionGrace + 1)
         world.schedule(after: max(expires, world.now) - world.now + grace) { [self] in
-            guard let current = leases[lease] else { return }
-            // A store that is down expires nothing, and one that comes back gives every lease its whole time again.
-            guard isUp, current.expires <= world.now else { return watchLease(lease) }
-            leases[lease] = nil
-            let keys = entries.filter { $0.value.lease == lease }.map(\.key).sorted()
-            guard !keys.isEmpty else { return }
-            revision += 1
-            for key in keys { apply(.put(key, nil, lease: nil)) }
-            notifyWatches()
+            guard let session = sessions[id] else { return }
+            // A store that is down ends nothing, and one that comes back gives every session its whole time again.
+            guard isUp, session.expires <= world.now else { return expireLater(id) }
+            sessions[id] = nil
+            let keys = entries.filter { $0.session == id }.map(\.key)
+            if !keys.isEmpty { apply(keys.map { .delete($0) }) }
         }
     }
 
     // MARK: Watches
 
-    /// Tells every change under `prefix` from `revision` on, in order, each once, late.
-    func watch(_ prefix: String, from revision: UInt64, deliver: @escaping (WatchEvent) -> Void) {
-        watches.append(Watch(prefix: prefix, next: revision, deliver: deliver))
-        notifyWatches()
+    /// Tells every change under `prefix` above `revision`, in order, each once, late.
+    func watch(
+        _ prefix: MetadataKey, after revision: MetadataRevision, deliver: @escaping (WatchEvent) -> Void
+    ) -> Watch {
+        let watch = Watch(prefix, after: revision, deliver: deliver)
+        watches.append(watch)
+        feedLater(watch)
+        return watch
     }
 
     private func notifyWatches() {
-        for index in watches.indices {
-            world.schedule(after: random.below(settings.watchLag + 1)) { [self] in feed(index) }
-        }
+        watches.removeAll(where: \.isOver)
+        for watch in watches { feedLater(watch) }
     }
 
-    private func feed(_ index: Int) {
-        let watch = watches[index]
-        guard isUp, watch.next <= revision else { return }
-        guard watch.next >= compactedBefore else {
-            watches[index].next = .max
-            return watch.deliver(.compacted(compactedBefore))
+    private func feedLater(_ watch: Watch) {
+        world.schedule(after: random.below(settings.watchLag + 1)) { [self] in feed(watch) }
+    }
+
+    private func feed(_ watch: Watch) {
+        guard isUp, !watch.isOver, watch.after < revision else { return }
+        guard watch.after >= compactedThrough else {
+            watch.isOver = true
+            return watch.deliver(.compacted(oldest: compactedThrough.next))
         }
-        watches[index].next = revision + 1
-        for (changed, change) in log where changed >= watch.next {
-            guard case .put(let key, let value, _) = change, key.hasPrefix(watch.prefix) else { continue }
-            watch.deliver(.changed(key: key, value: value, revision: changed))
+        let after = watch.after
+        watch.after = revision
+        for change in history where change.revision > after {
+            let events = change.events.filter { $0.key.hasPrefix(watch.prefix) }
+            guard !events.isEmpty, !watch.isOver else { continue }
+            watch.deliver(.changed(MetadataChange(revision: change.revision, events: events)))
         }
     }
 
     // MARK: Troubles
 
-    /// Forgets the history before `revision`.
-    func compact(before revision: UInt64) {
-        compactedBefore = max(compactedBefore, revision)
-        log.removeAll { $0.revision < compactedBefore }
+    /// Forgets the history through `revision`.
+    func compact(through revision: MetadataRevision) {
+        compactedThrough = max(compactedThrough, min(revision, self.revision))
+        history.removeAll { $0.revision <= compactedThrough }
     }
 
-    /// Answers nothing for `span`; afterwards leases have their whole time again.
+    /// Answers nothing but failures for `span`; afterwards sessions have their whole time again.
     func goDown(for span: UInt64) {
         downUntil = world.now + span
-        world.schedule(after: span) { [self] in
-            leases = leases.mapValues { (ttl: $0.ttl, expires: world.now + $0.ttl) }
-            notifyWatches()
-        }
+        world.schedule(after: span) { [self] in comeBack() }
     }
 
-    struct Backup {
-        fileprivate let revision: UInt64
-        fileprivate let entries: [String: Entry]
+    /// An outage is over.
+    func heal() {
+        downUntil = 0
+        comeBack()
     }
 
-    var backup: Backup { Backup(revision: revision, entries: entries) }
-
-    /// Goes back to `backup`: revisions are used a second time, and watchers are not told.
-    func rollBack(to backup: Backup) {
-        revision = backup.revision
-        entries = backup.entries
-        log.removeAll { $0.revision > backup.revision }
+    private func comeBack() {
+        for (id, session) in sessions { sessions[id]?.expires = world.now + session.timeToLive }
+        for watch in watches { feedLater(watch) }
     }
 
     private var isUp: Bool { world.now >= downUntil }
 
     private func afterLatency(_ body: @escaping () -> Void) {
         world.schedule(after: settings.latency / 2 + random.below(settings.latency), body)
+    }
+}
+
+extension MetadataChange.Event {
+    fileprivate var summary: String {
+        switch self {
+        case .put(let entry): "\(entry.key)=" + String(decoding: entry.value.prefix(300), as: UTF8.self)
+        case .delete(let key): "-\(key)"
+        }
     }
 }

@@ -16,6 +16,8 @@ final class World {
     let faults: FaultLedger
     let probes: Probes
     private(set) var violation: Violation?
+    /// A run with more events than this has lost itself; long ones have a tenth.
+    private static let eventsMax: UInt64 = 3_000_000
     /// The liveness phase: nothing new goes wrong.
     var quiet = false
 
@@ -37,9 +39,13 @@ final class World {
         precondition(event.time >= now, "virtual time never goes back")
         now = event.time
         step += 1
+        if step > Self.eventsMax { fail(.liveness, "more than \(Self.eventsMax) events: nothing comes to an end") }
         event.body()
         return true
     }
+
+    /// The simulation is over: what was still to happen is forgotten, and with it whom it would have happened to.
+    func forgetEvents() { queue = EventQueue() }
 
     /// Ends the simulation: `checker` has seen what must not be. The first violation stays.
     func fail(_ checker: Checker, _ detail: @autoclosure () -> String) {
