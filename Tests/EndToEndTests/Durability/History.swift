@@ -11,7 +11,7 @@ struct Stamp: Hashable, Sendable {
     /// JSON with a filler whose length and bytes depend on the stamp.
     var state: [UInt8] {
         var generator = SplitMix64(
-            seed: UInt64(sequence) &* 7919 &+ UInt64(entity.utf8.reduce(0) { $0 &* 31 &+ Int($1) }))
+            seed: UInt64(sequence) &* 7919 &+ entity.utf8.reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) })
         let filler = String(
             (0..<generator.below(900)).map { _ in Character(UnicodeScalar(UInt8(97 + generator.below(26)))) })
         let text = #"{"entity":"\#(entity)","sequence":\#(sequence),"filler":"\#(filler)""#

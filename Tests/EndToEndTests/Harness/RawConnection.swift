@@ -2,24 +2,27 @@ import Glibc
 
 /// A TCP connection that sends exactly the bytes it is given and reads answers one by one. For one thread at a time.
 final class RawConnection {
-    static let patienceSeconds = 30.0
+    static let patienceSeconds = 40.0
 
     private let descriptor: Int32
     private var received: [UInt8] = []
     private var consumed = 0
 
-    init(port: UInt16) throws {
+    /// - Parameter host: an IPv4 address.
+    init(host: String = "127.0.0.1", port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw HarnessError("no socket: \(Self.reason())") }
         var one: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-        var address = loopback(port)
+        var address = socketAddress(host, port)
         let connected = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard connected == 0 else { throw HarnessError("cannot connect to port \(port): \(Self.reason())") }
+        guard connected == 0 else {
+            throw CannotConnect(description: "cannot connect to port \(port): \(Self.reason())")
+        }
     }
 
     deinit { close(descriptor) }
@@ -174,3 +177,8 @@ final class RawConnection {
 
 /// The peer closed where an answer should begin.
 struct ConnectionClosed: Error {}
+
+/// Nobody listens there: nothing was sent.
+struct CannotConnect: Error, CustomStringConvertible {
+    let description: String
+}

@@ -23,12 +23,13 @@ final class TestFolder: Sendable {
     }
 }
 
-/// Runs `body` with a folder of its own. When it throws, the folder stays and its path is in the error.
+/// Runs `body` with a folder of its own. When it throws, the folder stays and its path is in the error; with
+/// `KEYSTEAD_KEEP=1` it always stays.
 func withTestFolder<R>(_ name: String, _ body: (TestFolder) throws -> R) throws -> R {
     let folder = try TestFolder(name)
     do {
         let result = try body(folder)
-        folder.remove()
+        if Programs.setting("KEYSTEAD_KEEP", default: 0) == 0 { folder.remove() }
         return result
     } catch {
         throw HarnessError("\(error)\n(what the programs left is in \(folder.path))")

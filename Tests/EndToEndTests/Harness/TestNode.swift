@@ -12,24 +12,40 @@ final class TestNode: Sendable {
 
     let folder: String
     let dataDirectory: String
+    /// The IPv4 address that it listens on.
+    let host: String
     private let flags: [String]
+    private let keepsPorts: Bool
+    private let launcher: [String]
     private let state = Mutex(State())
 
     private struct State {
         var process: ChildProcess?
         var ports = Ports(client: 0, admin: 0, peer: 0)
         var lives = 0
+        var isReady = false
     }
 
-    /// - Parameter dataDirectory: `folder/data` where nothing else is said.
-    init(in folder: String, dataDirectory: String? = nil, flags: [String] = ["--shards", "16"]) {
+    /// - Parameters:
+    ///   - dataDirectory: `folder/data` where nothing else is said.
+    ///   - keepsPorts: whether it comes back on the ports of its first life.
+    ///   - launcher: a program with arguments that runs the node in a place of its own and becomes it.
+    init(
+        in folder: String, dataDirectory: String? = nil, flags: [String] = ["--shards", "16"],
+        host: String = "127.0.0.1", keepsPorts: Bool = false, launcher: [String] = []
+    ) {
         self.folder = folder
         self.dataDirectory = dataDirectory ?? "\(folder)/data"
         self.flags = flags
+        self.host = host
+        self.keepsPorts = keepsPorts
+        self.launcher = launcher
         ChildProcess.endsLeftoversAtExit
     }
 
     var port: UInt16 { state.withLock { $0.ports.client } }
+    /// Whether its last process has been seen ready.
+    var hasBeenReady: Bool { state.withLock { $0.isReady } }
     var adminPort: UInt16 { state.withLock { $0.ports.admin } }
     var process: ChildProcess {
         get throws {
@@ -43,7 +59,13 @@ final class TestNode: Sendable {
 
     /// Starts a process and waits until it says that it is ready.
     func start(within seconds: Double = 60) throws {
-        let process = try launch()
+        try launch()
+        try awaitReady(within: seconds)
+    }
+
+    /// Waits until the process that was launched says that it is ready.
+    func awaitReady(within seconds: Double = 60) throws {
+        let process = try process
         let ready = try eventually(within: seconds, every: 10) {
             if !process.isRunning {
                 throw HarnessError("the node ended during its start:\n\(process.errors)\(process.output)")
@@ -51,23 +73,25 @@ final class TestNode: Sendable {
             return (try? admin("/readyz"))?.status == 200
         }
         guard ready else { throw HarnessError("the node was not ready after \(seconds) s:\n\(process.errors)") }
+        state.withLock { $0.isReady = true }
     }
 
     /// Starts a process and waits for nothing.
     @discardableResult
     func launch() throws -> ChildProcess {
-        let ports = try Ports(client: FreePort.next(), admin: FreePort.next(), peer: FreePort.next())
-        let life = state.withLock { state in
+        let fresh = try Ports(client: FreePort.next(), admin: FreePort.next(), peer: FreePort.next())
+        let (life, ports) = state.withLock { state in
             state.lives += 1
-            state.ports = ports
-            return state.lives
+            state.isReady = false
+            if state.lives == 1 || !keepsPorts { state.ports = fresh }
+            return (state.lives, state.ports)
         }
-        let arguments =
-            [
-                "serve", "--data-dir", dataDirectory, "--listen", "127.0.0.1:\(ports.client)",
-                "--admin-listen", "127.0.0.1:\(ports.admin)", "--peer-listen", "127.0.0.1:\(ports.peer)",
+        let command =
+            launcher + [
+                Programs.server, "serve", "--data-dir", dataDirectory, "--listen", "\(host):\(ports.client)",
+                "--admin-listen", "\(host):\(ports.admin)", "--peer-listen", "\(host):\(ports.peer)",
             ] + flags
-        let process = try ChildProcess(Programs.server, arguments, in: folder, name: "node-\(life)")
+        let process = try ChildProcess(command[0], Array(command.dropFirst()), in: folder, name: "node-\(life)")
         state.withLock { $0.process = process }
         return process
     }
@@ -82,12 +106,12 @@ final class TestNode: Sendable {
         return process.wait(seconds: seconds)
     }
 
-    func connect() throws -> RawConnection { try RawConnection(port: port) }
+    func connect() throws -> RawConnection { try RawConnection(host: host, port: port) }
     func client() throws -> EntityClient { EntityClient(try connect()) }
 
     /// GET from the admin listener.
     func admin(_ path: String) throws -> HTTPAnswer {
-        let connection = try RawConnection(port: adminPort)
+        let connection = try RawConnection(host: host, port: adminPort)
         try connection.send("GET \(path) HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
         return try connection.answer()
     }
@@ -117,11 +141,11 @@ enum FreePort {
         throw HarnessError("no free port between 20000 and 31999")
     }
 
-    private static func isFree(_ port: UInt16) -> Bool {
+    static func isFree(_ port: UInt16) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
-        var address = loopback(port)
+        var address = socketAddress("127.0.0.1", port)
         return withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
@@ -130,10 +154,12 @@ enum FreePort {
     }
 }
 
-func loopback(_ port: UInt16) -> sockaddr_in {
+/// - Parameter host: an IPv4 address.
+func socketAddress(_ host: String, _ port: UInt16) -> sockaddr_in {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    let code = inet_pton(AF_INET, host, &address.sin_addr)
+    precondition(code == 1, "\(host) is an IPv4 address")
     return address
 }

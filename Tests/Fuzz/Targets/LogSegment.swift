@@ -11,7 +11,7 @@ public func fuzzSegments(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let header = SegmentHeader(
         identity: LogIdentity(clusterID: .init(high: 1, low: 2), nodeStoreID: .init(high: 3, low: 4)), number: 5,
         segmentBytes: 1 << 20, salt: 0x1234_5678, firstLSN: LSN(10), previousChecksum: 0, syncedLSN: .zero,
-        created: Timestamp(milliseconds: 1))
+        created: Timestamp(milliseconds: 1), isReused: false)
     let (records, encoded) = encode(header, &input)
     var bytes = encoded
     var isDamaged = false
