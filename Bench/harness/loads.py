@@ -95,6 +95,17 @@ class Load:
             return report
 
 
+def alone(products, root, part, group=64, seconds=1.0, records=20_000, value_bytes=1024):
+    """The node's log or RocksDB without a server: {name: report} of `alone`, which runs in the measured process."""
+    done = subprocess.run(
+        [os.path.join(products, "alone"), part, root, "--groups", str(group), "--seconds", str(seconds),
+         "--records", str(records), "--value-bytes", str(value_bytes)], capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        raise SystemExit(f"alone {part} failed: {done.stderr.strip()}")
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    return {report.pop("name"): report for report in reports}
+
+
 PERCENTILES = [0, 10, 25, 50, 75, 90, 95, 97.5, 99, 99.5, 99.75, 99.9, 99.95, 99.99, 99.999, 100]
 
 

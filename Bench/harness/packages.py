@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 
 from . import systems
@@ -24,7 +25,18 @@ def is_there(name):
 
 def install(names):
     """Installs what of `names` is a package and is not there. Needs root; without it, nothing happens."""
-    absent = [PACKAGES[name] for name in names if name in PACKAGES and not is_there(name)]
+    install_packages([PACKAGES[name] for name in names if name in PACKAGES and not is_there(name)])
+
+
+def install_tools(names):
+    """Installs programs whose package has their name; ends the program where one is not there after that."""
+    install_packages([name for name in names if not shutil.which(name)])
+    for name in names:
+        if not shutil.which(name):
+            raise SystemExit(f"{name} is not installed; as root this command installs it")
+
+
+def install_packages(absent):
     if not absent or os.geteuid() != 0:
         return
     with services_held():

@@ -84,6 +84,28 @@ def offered(title, series):
     return document(width, height, title, parts)
 
 
+def growth(title, axis, series):
+    """`series`: {name: [(size, a second)]}. Sizes stand on a logarithmic axis, the rest begins at 0."""
+    width, height, left, right, top, bottom = 760, 420, 70, 170, 44, 50
+    sizes = sorted({x for curve in series.values() for x, _ in curve})
+    most = max(y for curve in series.values() for _, y in curve) * 1.1 or 1
+    low, high = math.log10(sizes[0]), math.log10(sizes[-1])
+    place_x = lambda size: left + (math.log10(size) - low) / (high - low) * (width - left - right)
+    place_y = lambda value: height - bottom - value / most * (height - top - bottom)
+    parts = []
+    for step in range(6):
+        value = most * step / 5
+        parts += [line(left, place_y(value), width - right, place_y(value)),
+                  text(left - 8, place_y(value) + 4, f"{value:,.0f}", "end")]
+    for size in sizes:
+        parts += [line(place_x(size), top, place_x(size), height - bottom),
+                  text(place_x(size), height - bottom + 18, f"{size:,}", "middle")]
+    parts.append(text((left + width - right) / 2, height - 10, axis, "middle"))
+    for number, (name, curve) in enumerate(series.items()):
+        parts += path(number, name, [(place_x(x), place_y(y)) for x, y in curve], width - right, top)
+    return document(width, height, title, parts)
+
+
 def path(number, name, points, legend_x, legend_y):
     colour = COLOURS[number % len(COLOURS)]
     drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -4,9 +4,15 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 
+# Whoever ends a benchmark ends its servers: SIGTERM unwinds like an interrupt.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+# A server that has not stopped by then is killed.
+STOP_SECONDS = 60
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -64,6 +70,8 @@ class Server:
         self.log = log
         self.stop_signal = stop_signal
         self.process = None
+        # Bytes that the process gave to the disk in its whole life; known when it has ended.
+        self.written_bytes = None
 
     def __enter__(self):
         log = open(self.log, "w") if self.log else subprocess.DEVNULL
@@ -84,12 +92,23 @@ class Server:
         if self.process is None or self.process.poll() is not None:
             return
         self.process.send_signal(self.stop_signal)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            for pid in reversed(children(self.process.pid)):
-                os.kill(pid, signal.SIGKILL)
-            self.process.wait()
+        deadline = time.monotonic() + STOP_SECONDS
+        while not self.reap(os.WNOHANG):
+            if time.monotonic() > deadline:
+                for pid in reversed(children(self.process.pid)):
+                    os.kill(pid, signal.SIGKILL)
+                self.reap(0)
+                return
+            time.sleep(0.02)
+
+    def reap(self, options):
+        """Whether the process has ended; keeps what it used."""
+        pid, status, used = os.wait4(self.process.pid, options)
+        if pid == 0:
+            return False
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.written_bytes = used.ru_oublock * 512
+        return True
 
     def usage(self):
         return usage(self.process.pid)

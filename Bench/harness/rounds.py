@@ -75,6 +75,14 @@ def compare(name, values, target, at_least=True, note=""):
     }
 
 
+def compare_exact(name, value, target, at_least=True, note=""):
+    """What one value that does not vary with the machine's load says about `target`."""
+    return {
+        "name": name, "median": value, "low": value, "high": value, "rounds": [value], "target": target,
+        "at-least": at_least, "verdict": "holds" if (value >= target) == at_least else "misses", "note": note,
+    }
+
+
 def throughput(report):
     return report["operations-per-second"]
 

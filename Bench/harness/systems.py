@@ -39,13 +39,13 @@ def directory(root, name):
     return path
 
 
-def keystead(root, products, name="keystead", environment=None):
+def keystead(root, products, name="keystead", environment=None, options=()):
     data = directory(root, name)
     listen, admin, peer = free_ports(3)
     command = [
         os.path.join(products, "keystead"), "serve", "--data-dir", os.path.join(data, "data"),
         "--listen", f"127.0.0.1:{listen}", "--admin-listen", f"127.0.0.1:{admin}",
-        "--peer-listen", f"127.0.0.1:{peer}",
+        "--peer-listen", f"127.0.0.1:{peer}", *options,
     ]
     server = Server(
         name, command, listen, ready=lambda: answers(f"http://127.0.0.1:{admin}/readyz"), environment=environment,
