@@ -2,11 +2,11 @@ internal import Entities
 internal import NIOCore
 internal import Primitives
 
-/// How a state stands in JSON text (batch answers, lists with values), by its content type first:
+/// How a state stands in JSON text (batch answers, lists with values):
 ///
-/// - `application/json` or any `+json` type whose bytes are JSON: `"json"`, the text itself;
 /// - `text/*` whose bytes are UTF-8: `"text"`;
-/// - everything else, and a state that is not what its type says: `"base64"`.
+/// - JSON, which a state is by its bytes, whatever its type: `"json"`, the text itself;
+/// - everything else: `"base64"`.
 enum ValueForm {
     case json(ArraySlice<UInt8>)
     case text(ArraySlice<UInt8>)
@@ -14,31 +14,18 @@ enum ValueForm {
 
     init(_ record: StoredRecord) {
         let state = record.state
-        if Self.isJSON(record.contentType), let text = Self.lineOfJSON(state) {
-            self = .json(text)
-        } else if Self.isText(record.contentType), Self.isUTF8(state) {
+        if Self.isText(record.contentType), Self.isUTF8(state) {
             self = .text(state)
+        } else if let text = Self.lineOfJSON(state) {
+            self = .json(text)
         } else {
             self = .base64(state)
         }
     }
 
-    private static func isJSON(_ contentType: ArraySlice<UInt8>) -> Bool {
-        let span = contentType.span
-        let type = mediaType(span)
-        if span.equalsIgnoringCase(type, "application/json") { return true }
-        return type.count > 5 && span.equalsIgnoringCase(type.upperBound - 5..<type.upperBound, "+json")
-    }
-
     private static func isText(_ contentType: ArraySlice<UInt8>) -> Bool {
         let span = contentType.span
         return span.count > 5 && span.equalsIgnoringCase(0..<5, "text/")
-    }
-
-    /// Without parameters.
-    private static func mediaType(_ span: Span<UInt8>) -> Range<Int> {
-        let end = span.firstIndex(of: UInt8(ascii: ";"), from: 0, to: span.count) ?? span.count
-        return span.trimmingBlanks(0..<end)
     }
 
     private static func isUTF8(_ bytes: ArraySlice<UInt8>) -> Bool {

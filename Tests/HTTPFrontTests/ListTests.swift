@@ -58,11 +58,12 @@ import Testing
         ("[1]", "text/plain", #""text":"[1]""#),
         ("a\n\u{1}\"é", "text/plain; charset=utf-8", #""text":"a\n\u0001\"é""#),
         ("hello", "", #""base64":"aGVsbG8=""#),
-        ("[1]", "application/octet-stream", #""base64":"WzFd""#),
+        ("[1]", "application/octet-stream", #""json":[1]"#),
+        ("{\"a\":1.0}", "", #""json":{"a":1.0}"#),
     ]
 
     @Test(arguments: values)
-    func valuesByContentType(state: String, contentType: String, member: String) throws {
+    func valuesByTypeAndBytes(state: String, contentType: String, member: String) throws {
         let front = try FrontChannel()
         front.backend.page = ListPage(
             items: [Self.item("user/a", state, contentType)], next: nil, shardCount: 64, missing: [])
