@@ -20,8 +20,8 @@ extension Keystead {
     }
 
     /// Begins to carry out a plan, or joins the operation that does or did.
-    public func commitPlan(_ id: String, deadline: Duration? = nil) async throws(KeysteadError) -> OperationDetail {
-        try operation(await post("rebalance/commit?plan=\(percentEncoded(id))", deadline: deadline))
+    public func commitPlan(_ id: String, deadline: Duration? = nil) async throws(KeysteadError) -> AdminOutcome {
+        try outcome(await post("rebalance/commit?plan=\(percentEncoded(id))", deadline: deadline))
     }
 
     /// What may be done to an operation, or to the rebalance that is running.
@@ -50,8 +50,8 @@ extension Keystead {
     }
 
     /// Moves every shard away from a node.
-    public func drain(node: String, deadline: Duration? = nil) async throws(KeysteadError) -> OperationDetail {
-        try operation(await post("nodes/\(percentEncoded(node))/drain", deadline: deadline))
+    public func drain(node: String, deadline: Duration? = nil) async throws(KeysteadError) -> AdminOutcome {
+        try outcome(await post("nodes/\(percentEncoded(node))/drain", deadline: deadline))
     }
 
     /// What a drain would do. It changes nothing.
@@ -60,8 +60,8 @@ extension Keystead {
     }
 
     /// Takes a node that holds no shard out of the cluster for good.
-    public func remove(node: String, deadline: Duration? = nil) async throws(KeysteadError) -> OperationDetail {
-        try operation(await post("nodes/\(percentEncoded(node))/remove", deadline: deadline))
+    public func remove(node: String, deadline: Duration? = nil) async throws(KeysteadError) -> AdminOutcome {
+        try outcome(await post("nodes/\(percentEncoded(node))/remove", deadline: deadline))
     }
 
     /// Asks whether a node could be removed. It changes nothing; a refusal says why not.
@@ -74,16 +74,16 @@ extension Keystead {
     /// - Parameter weight: a decimal number, 0 to 1000.
     public func setWeight(
         _ weight: String, ofNode node: String, deadline: Duration? = nil
-    ) async throws(KeysteadError) -> OperationDetail {
+    ) async throws(KeysteadError) -> AdminOutcome {
         let path = "nodes/\(percentEncoded(node))/weight?weight=\(percentEncoded(weight))"
-        return try operation(await post(path, deadline: deadline))
+        return try outcome(await post(path, deadline: deadline))
     }
 
     /// Moves one shard.
     public func move(
         shard: UInt64, to node: String, deadline: Duration? = nil
-    ) async throws(KeysteadError) -> OperationDetail {
-        try operation(await post("shards/\(shard)/move?to=\(percentEncoded(node))", deadline: deadline))
+    ) async throws(KeysteadError) -> AdminOutcome {
+        try outcome(await post("shards/\(shard)/move?to=\(percentEncoded(node))", deadline: deadline))
     }
 
     public func operation(_ id: String, deadline: Duration? = nil) async throws(KeysteadError) -> OperationDetail {
@@ -122,6 +122,13 @@ extension Keystead {
             throw .malformed("an operation that is none", isWrite: true)
         }
         return operation
+    }
+
+    private func outcome(_ document: JSONText) throws(KeysteadError) -> AdminOutcome {
+        if document.member("changed")?.bool == false {
+            return .nothingToDo(Unchanged(note: document.member("note")?.plainText ?? "", text: document))
+        }
+        return .operation(try operation(document))
     }
 
     private func change(_ document: JSONText) throws(KeysteadError) -> NodeChange {

@@ -75,6 +75,26 @@ public struct PlanDetail: Sendable {
     }
 }
 
+/// What came of a verb that an operation carries out.
+public enum AdminOutcome: Sendable {
+    /// The operation that does it, or did.
+    case operation(OperationDetail)
+    /// It is so already, and no operation on record made it so.
+    case nothingToDo(Unchanged)
+
+    /// `nil` where there is none.
+    public var operation: OperationDetail? {
+        if case .operation(let operation) = self { operation } else { nil }
+    }
+}
+
+/// That nothing had to change.
+public struct Unchanged: Sendable {
+    /// How it is, in words.
+    public let note: String
+    package let text: JSONText
+}
+
 /// What came of a cordon or an uncordon.
 public struct NodeChange: Sendable {
     /// Whether it changed anything.

@@ -226,4 +226,45 @@ import Testing
             #expect(result.errors.contains("interrupted; operation op-1 goes on; keysteadctl op wait op-1 watches it"))
         }
     }
+
+    @Test(arguments: [
+        ("shard move 1 --to n1 --wait", "POST /v1/admin/shards/1/move?to=n1"),
+        ("rebalance commit p1", "POST /v1/admin/rebalance/commit?plan=p1"),
+        ("node weight n1 1", "POST /v1/admin/nodes/n1/weight?weight=1"),
+    ])
+    func whatIsSoAlreadyIsNothingToDo(command: String, request: String) async throws {
+        var answers = answers()
+        answers[request] = FakeCluster.documents(#"{"changed":false,"note":"it is so"}"#)
+        try await FakeCluster.run(command, answers) { result, _ in
+            #expect(result.status == .done)
+            #expect(result.errors.hasPrefix("keysteadctl: it is so: nothing to do\n"))
+        }
+        try await FakeCluster.run(command + " --output json", answers) { result, _ in
+            #expect(result.output == #"{"changed":false,"note":"it is so"}"# + "\n")
+        }
+    }
+
+    /// Where the shard is another's meanwhile, nothing was done and nothing holds.
+    @Test func whatIsSaidToBeSoIsReadBack() async throws {
+        var answers = answers()
+        answers["POST /v1/admin/shards/1/move?to=n2"] = FakeCluster.documents(#"{"changed":false,"note":"it is so"}"#)
+        try await FakeCluster.run("shard move 1 --to n2", answers) { result, _ in
+            #expect(result.status == .conflict)
+            #expect(result.errors.contains("shard 1 is owned by node n1"))
+        }
+    }
+
+    /// A move is done when its new owner serves, not when the record names it.
+    @Test func theNewOwnerIsWaitedFor() async throws {
+        let operation =
+            #"{"id":"op-1","kind":"move","state":"done","done":1,"total":1,"moves":[]}"#
+        let opening = Sample.cluster(["n2"]).replacing(#""state":"serving""#, with: #""state":"unavailable""#)
+        var answers = answers()
+        answers["POST /v1/admin/shards/0/move?to=n2"] = FakeCluster.documents(operation)
+        answers["GET /v1/cluster"] = FakeCluster.documents(opening, opening, Sample.cluster(["n2"]))
+        try await FakeCluster.run("shard move 0 --to n2", answers) { result, requests in
+            #expect(result.status == .done)
+            #expect(requests.count { $0.uri == "/v1/cluster" } == 3)
+        }
+    }
 }

@@ -88,8 +88,8 @@ import Testing
     /// A verb sent twice joins what the first began.
     @Test func aLostAnswerIsAskedForAgain() async throws {
         try await withServer([.close, .answer(200, [:], Self.operation)]) { client, server in
-            let operation = try await client.drain(node: "n1")
-            #expect(operation.id == "op-3")
+            let drain = try await client.drain(node: "n1")
+            #expect(drain.operation?.id == "op-3")
             #expect(server.requests.count == 2)
         }
     }
@@ -124,10 +124,21 @@ import Testing
             try await ScriptedServer.run({ _ in .answer(202, [:], operation) }) { second in
                 try await Keystead.withClient(adminEndpoints: [first.url, second.url], configuration: hasty) { client in
                     let drain = try await client.drain(node: "n1")
-                    #expect(drain.id == "op-3")
+                    #expect(drain.operation?.id == "op-3")
                     #expect(first.requests.count == 1)
                 }
             }
+        }
+    }
+
+    @Test func whatIsSoAlreadyIsNoOperation() async throws {
+        let document = #"{"changed":false,"note":"shard 3 is on n1"}"#
+        try await withServer([.answer(200, [:], document)]) { client, _ in
+            guard case .nothingToDo(let unchanged) = try await client.move(shard: 3, to: "n1") else {
+                Issue.record("an operation where none was begun")
+                return
+            }
+            #expect(unchanged.note == "shard 3 is on n1")
         }
     }
 

@@ -154,10 +154,25 @@ struct OperationFollow {
     /// For verbs that make an operation which is over at once: there is no telling it from one that was over before.
     var isInstant = false
 
-    /// - Parameter condition: of the operation as it ended; `nil` where there is nothing to read back.
+    /// - Parameter condition: of the operation as it ended, or of none where nothing had to be done; `nil` where there
+    ///   is nothing to read back.
     func run(
+        _ outcome: AdminOutcome, _ client: Keystead, as format: OutputFormat,
+        condition: (OperationDetail?) -> Postcondition?
+    ) async throws {
+        switch outcome {
+        case .operation(let operation): try await run(operation, client, as: format, condition: condition)
+        case .nothingToDo(let unchanged):
+            let note = unchanged.note.isEmpty ? "" : "\(unchanged.note): "
+            Console.current.say(Format.printable("\(note)nothing to do"))
+            if format == .json { try Console.current.write(onOneLine(unchanged.text.bytes) + [0x0A]) }
+            try await condition(nil)?.readBack(client, done: "nothing was to do")
+        }
+    }
+
+    private func run(
         _ operation: OperationDetail, _ client: Keystead, as format: OutputFormat,
-        condition: (OperationDetail) -> Postcondition?
+        condition: (OperationDetail?) -> Postcondition?
     ) async throws {
         var last = operation
         if operation.isOver {

@@ -36,6 +36,20 @@ enum Postcondition {
         }
     }
 
+    /// What has moved as it should and does not serve; `nil` where there is nothing.
+    func trouble(in picture: ClusterPicture) -> String? {
+        let moved: [UInt64] =
+            switch self {
+            case .owns(_, let shard): [shard]
+            case .moved(let moves): moves.map(\.shard)
+            case .isEmpty, .isGone, .hasWeight, .isCordoned, .isActive: []
+            }
+        guard let shard = picture.shards.first(where: { moved.contains($0.shard) && !Verdict.isWell($0) }) else {
+            return nil
+        }
+        return "shard \(shard.shard) is \(shard.state); keysteadctl explain shard \(shard.shard) says more"
+    }
+
     private func node(_ id: String, _ picture: ClusterPicture) -> ClusterPicture.Node? {
         picture.nodes.first { $0.id == id }
     }
@@ -53,17 +67,28 @@ enum Postcondition {
 
     /// A node may be a moment behind the one that did it.
     private static let patience = Duration.seconds(5)
+    /// A new owner opens its copy first.
+    private static let servingPatience = Duration.seconds(30)
     private static let interval = Duration.milliseconds(250)
 
-    /// Reads the cluster until it holds; what was done and does not hold is a concurrent change.
+    /// Reads the cluster until it holds, and what has moved serves. What was done and does not hold is a concurrent
+    /// change; what does not serve is a failure.
     ///
     /// - Parameter done: what has been done, as a sentence.
     func readBack(_ client: Keystead, done: String) async throws {
         let clock = ContinuousClock()
         let start = clock.now
-        while let objection = objection(in: try await client.cluster()) {
-            guard clock.now - start < Self.patience else {
-                throw CommandFailure(.conflict, "\(done), but \(objection): something else has changed it since")
+        while true {
+            let picture = try await client.cluster()
+            let waited = clock.now - start
+            if let objection = objection(in: picture) {
+                guard waited < Self.patience else {
+                    throw CommandFailure(.conflict, "\(done), but \(objection): something else has changed it since")
+                }
+            } else if let trouble = trouble(in: picture) {
+                guard waited < Self.servingPatience else { throw CommandFailure(.failed, "\(done), but \(trouble)") }
+            } else {
+                return
             }
             try await Task.sleep(for: Self.interval)
         }

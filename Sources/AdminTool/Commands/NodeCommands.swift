@@ -100,8 +100,8 @@ struct NodeDrain: AsyncParsableCommand {
                 let command = "keysteadctl node drain \(node.id)"
                 return try PlanText(plan: plan, rate: rate, command: command).show(as: output.output)
             }
-            let operation = try await client.drain(node: node.id)
-            try await waiting.follow.run(operation, client, as: output.output) { _ in .isEmpty(node: node.id) }
+            let outcome = try await client.drain(node: node.id)
+            try await waiting.follow.run(outcome, client, as: output.output) { _ in .isEmpty(node: node.id) }
         }
     }
 }
@@ -124,8 +124,8 @@ struct NodeRemove: AsyncParsableCommand {
                 try await client.checkRemoval(node: node.id)
                 return try sayItCouldBe()
             }
-            let operation = try await client.remove(node: node.id)
-            try await untilDone.run(operation, client, as: output.output) { _ in .isGone(node: node.id) }
+            let outcome = try await client.remove(node: node.id)
+            try await untilDone.run(outcome, client, as: output.output) { _ in .isGone(node: node.id) }
         }
     }
 
@@ -166,8 +166,8 @@ struct NodeWeight: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withAdmin { client in
-            let operation = try await client.setWeight(weight, ofNode: node.id)
-            try await untilDone.run(operation, client, as: output.output) { _ in
+            let outcome = try await client.setWeight(weight, ofNode: node.id)
+            try await untilDone.run(outcome, client, as: output.output) { _ in
                 .hasWeight(node: node.id, weight)
             }
             Console.current.say("nothing moves by that: keysteadctl rebalance plan shows what would")

@@ -64,10 +64,12 @@ struct RebalanceCommit: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withAdmin { client in
-            let operation = try await client.commitPlan(plan)
+            let outcome = try await client.commitPlan(plan)
             // Shards that an old plan took somewhere may rightly have gone on from there since.
-            let isOld = operation.isOver
-            try await waiting.follow.run(operation, client, as: output.output) { isOld ? nil : .moved($0.moves) }
+            let isOld = outcome.operation?.isOver ?? true
+            try await waiting.follow.run(outcome, client, as: output.output) { operation in
+                isOld ? nil : operation.map { .moved($0.moves) }
+            }
         }
     }
 }

@@ -37,8 +37,8 @@ struct ShardMove: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withAdmin { client in
-            let operation = try await client.move(shard: number, to: to)
-            try await waiting.follow.run(operation, client, as: output.output) { _ in .owns(node: to, shard: number) }
+            let outcome = try await client.move(shard: number, to: to)
+            try await waiting.follow.run(outcome, client, as: output.output) { _ in .owns(node: to, shard: number) }
         }
     }
 }
