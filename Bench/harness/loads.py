@@ -30,6 +30,12 @@ class Load:
         elif "--skip-load" not in system.options:
             self.generate(system, "put", ["--only-load"])
 
+    def verify_records(self, system):
+        """Reads records with the content of each compared; how many answers were none or wrong."""
+        report = self.generate(system, "get", [
+            "--skip-load", "--operations", str(2 * self.records), "--verify-every", "1"])
+        return report["errors"] + (0 if report["sound"] else 1)
+
     def measure(self, system, workload, rate=None, seconds=None):
         """One run: the report, with what the server used meanwhile beside it."""
         before = system.usage()

@@ -26,6 +26,8 @@ class System:
         self.dialect = dialect
         self.options = list(options)
         self.settings = settings
+        # Where a node is administered.
+        self.admin = None
 
     def usage(self):
         """What the server uses, together with the one that it needs behind it."""
@@ -50,7 +52,9 @@ def keystead(root, products, name="keystead", environment=None, options=()):
     server = Server(
         name, command, listen, ready=lambda: answers(f"http://127.0.0.1:{admin}/readyz"), environment=environment,
         log=os.path.join(data, "log"))
-    return System(server, "keystead", settings="defaults (64 shards, fdatasync of each group before its answers)")
+    system = System(server, "keystead", settings="defaults (64 shards, fdatasync of each group before its answers)")
+    system.admin = f"http://127.0.0.1:{admin}"
+    return system
 
 
 def keystead_without_sync(root, products):
