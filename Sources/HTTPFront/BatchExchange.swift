@@ -5,6 +5,9 @@ internal import Primitives
 /// A batch in progress: lines in, operations to the backend, answer lines out in the order of the lines. Memory is
 /// bounded by the lines in flight (`Limits.batchLinesInFlightMax`, `Limits.batchBytesInFlightMax`), one unfinished
 /// line, and the answers that the connection has not taken; where there is no room, the connection stops reading.
+///
+/// Lines on one entity keep their order: where requests may overtake each other, a line waits until the one before it
+/// on its entity has been answered.
 // SAFETY: used on the connection's event loop only; `ReplySink` demands it of callers.
 final class BatchExchange: ReplySink, @unchecked Sendable {
     /// The connection that the batch runs on.
@@ -18,6 +21,8 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         let isWrite: Bool
         let startedAt: NIODeadline
         let byteCount: Int
+        /// The backend has it: lines on its entity may have to wait.
+        let isRun: Bool
         var answer: Answer?
     }
 
@@ -37,6 +42,12 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     private var readCost = readCostMin
     private var bodyIsComplete = false
     private var linesSeen = 0
+    /// The entities of the lines that the backend has; kept only where requests may overtake each other.
+    private var keysInFlight: Set<EntityKey> = []
+    /// A line that has to wait for one of them.
+    private var waiting: BatchLine?
+    /// How the body broke off behind the line that waits.
+    private var breakage: Problem?
 
     /// Answer lines, ready to go.
     var text = ByteBuffer()
@@ -61,10 +72,10 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     /// Whether more of the body may be given to ``receive(_:)``.
     var wantsMore: Bool { !bodyIsComplete && unread.readableBytes == 0 && hasRoom }
 
-    var isComplete: Bool { bodyIsComplete && unread.readableBytes == 0 && slots.isEmpty }
+    var isComplete: Bool { bodyIsComplete && unread.readableBytes == 0 && slots.isEmpty && waiting == nil }
 
     private var hasRoom: Bool {
-        slots.count < Limits.batchLinesInFlightMax && bytesInFlight < Limits.batchBytesInFlightMax
+        waiting == nil && slots.count < Limits.batchLinesInFlightMax && bytesInFlight < Limits.batchBytesInFlightMax
             && text.readableBytes < FrontLimits.outputBytesMax
     }
 
@@ -81,6 +92,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
 
     /// Runs lines of what has come as far as there is room.
     func runLines(_ now: NIODeadline) {
+        resume(now)
         while hasRoom, unread.readableBytes > 0, let line = splitter.next(&unread) { run(line, now) }
         if unread.readableBytes == 0 { unread = ByteBuffer() }
     }
@@ -96,7 +108,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     func bodyBroke(_ problem: Problem, _ now: NIODeadline) {
         unread = ByteBuffer()
         bodyIsComplete = true
-        refuse(problem, key: nil, now)
+        if waiting == nil { refuse(problem, key: nil, now) } else { breakage = problem }
     }
 
     private func run(_ line: LineSplitter.Line, _ now: NIODeadline) {
@@ -113,29 +125,51 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         guard !isDraining else { return refuse(Problem(.shuttingDown, "this node is shutting down"), key: nil, now) }
         do throws(BatchLine.Refused) {
             let line = try BatchLine.read(text, seed: backend.ringSeed, limits: backend.limits)
-            switch line {
-            case .read(let request):
-                let target = append(request.key, isWrite: false, byteCount: readCost, now)
-                backend.read(request, replyTo: target)
-            case .write(let operation):
-                let target = append(operation.key, isWrite: true, byteCount: operation.byteCount, now)
-                backend.write(operation, replyTo: target)
-            }
+            if keysInFlight.contains(line.key) { waiting = line } else { run(line, now) }
         } catch {
             refuse(error.problem, key: error.key, now)
         }
     }
 
+    private func run(_ line: BatchLine, _ now: NIODeadline) {
+        if backend.requestsMayOvertake { keysInFlight.insert(line.key) }
+        switch line {
+        case .read(let request):
+            let target = append(request.key, isWrite: false, byteCount: readCost, isRun: true, now)
+            backend.read(request, replyTo: target)
+        case .write(let operation):
+            let target = append(operation.key, isWrite: true, byteCount: operation.byteCount, isRun: true, now)
+            backend.write(operation, replyTo: target)
+        }
+    }
+
+    /// Runs the line that waited, once nothing before it is on its way.
+    private func resume(_ now: NIODeadline) {
+        guard let line = waiting, !keysInFlight.contains(line.key) else { return }
+        waiting = nil
+        if isDraining {
+            refuse(Problem(.shuttingDown, "this node is shutting down"), key: line.key, now)
+        } else {
+            run(line, now)
+        }
+        if let problem = breakage {
+            breakage = nil
+            refuse(problem, key: nil, now)
+        }
+    }
+
     private func refuse(_ problem: Problem, key: EntityKey?, _ now: NIODeadline) {
-        let target = append(key, isWrite: false, byteCount: 0, now)
+        let target = append(key, isWrite: false, byteCount: 0, isRun: false, now)
         let position = key.flatMap { backend.currentPosition(of: $0) }
         deliver(.refused(problem, currentVersion: nil, position), slot: target.slot)
     }
 
-    private func append(_ key: EntityKey?, isWrite: Bool, byteCount: Int, _ now: NIODeadline) -> ReplyTarget {
+    private func append(
+        _ key: EntityKey?, isWrite: Bool, byteCount: Int, isRun: Bool, _ now: NIODeadline
+    ) -> ReplyTarget {
         linesSeen += 1
         bytesInFlight += byteCount
-        slots.append(Slot(key: key, isWrite: isWrite, startedAt: now, byteCount: byteCount, answer: nil))
+        slots.append(Slot(key: key, isWrite: isWrite, startedAt: now, byteCount: byteCount, isRun: isRun, answer: nil))
         return ReplyTarget(sink: self, slot: firstSlot + UInt64(slots.count - 1))
     }
 
@@ -146,6 +180,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         guard slot >= firstSlot, slot - firstSlot < UInt64(slots.count) else { return }
         let offset = Int(slot - firstSlot)
         guard slots[offset: offset].answer == nil else { return }
+        if slots[offset: offset].isRun, let key = slots[offset: offset].key { keysInFlight.remove(key) }
         guard offset == 0 else {
             slots[offset: offset].answer = answer
             return
@@ -186,6 +221,8 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         owner = nil
         firstSlot += UInt64(slots.count)
         slots.removeAll()
+        keysInFlight = []
+        waiting = nil
         unread = ByteBuffer()
         text = ByteBuffer()
     }

@@ -6,6 +6,13 @@ enum BatchLine {
     case read(ReadRequest)
     case write(WriteOperation)
 
+    var key: EntityKey {
+        switch self {
+        case .read(let request): request.key
+        case .write(let operation): operation.key
+        }
+    }
+
     /// Why a line is refused. `key` is there where the line named a sound one.
     struct Refused: Error {
         let problem: Problem

@@ -12,6 +12,9 @@ public protocol EntityBackend: AnyObject, Sendable {
     /// The seed of `EntityKey.ringHash`, from the cluster's config.
     var ringSeed: UInt64 { get }
     var limits: EntityLimits { get }
+    /// Whether two requests for one entity that are given one after the other may change places, as they may on their
+    /// way to another node while the shard changes hands. Who needs their order waits for the first one's answer.
+    var requestsMayOvertake: Bool { get }
 
     func read(_ request: ReadRequest, replyTo target: ReplyTarget)
     func write(_ operation: WriteOperation, replyTo target: ReplyTarget)

@@ -52,6 +52,7 @@ final class NodeParts: Sendable {
         do {
             let pool = NIOThreadPool.singleton
             let directory = try await pool.runIfActive { try DataDirectory(path: configuration.dataDirectory) }
+            let isAlone = metadata == nil
             let metadata = try metadata ?? EmbeddedMetadata(path: directory.metadataPath, create: true)
             let entry = ClusterEntry(
                 directory: directory, metadata: metadata, configuration: configuration, logger: logger
@@ -61,7 +62,8 @@ final class NodeParts: Sendable {
             let membership = try await entry.enter()
             return try await pool.runIfActive {
                 try NodeParts(
-                    configuration, membership, metadata, directory: directory, group: group, logger: logger)
+                    configuration, membership, metadata, isAlone: isAlone, directory: directory, group: group,
+                    logger: logger)
             }
         } catch let error as NodeStartError {
             throw error
@@ -72,7 +74,7 @@ final class NodeParts: Sendable {
     }
 
     private init(
-        _ configuration: NodeConfiguration, _ membership: Membership, _ metadata: any MetadataStore,
+        _ configuration: NodeConfiguration, _ membership: Membership, _ metadata: any MetadataStore, isAlone: Bool,
         directory: DataDirectory, group: MultiThreadedEventLoopGroup, logger: Logger
     ) throws {
         self.configuration = configuration
@@ -115,8 +117,8 @@ final class NodeParts: Sendable {
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
-            ringSeed: membership.ringSeed, limits: configuration.entityLimits, table: table, loops: loops, time: time,
-            readPool: readPool, forwarder: cluster.forwarder, logger: logger)
+            ringSeed: membership.ringSeed, limits: configuration.entityLimits, hasPeers: !isAlone, table: table,
+            loops: loops, time: time, readPool: readPool, forwarder: cluster.forwarder, logger: logger)
         for loop in loops {
             let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
             loop.start(hosts: own, peers: loops, elsewhere: cluster.forwarder)

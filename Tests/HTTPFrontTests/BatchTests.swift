@@ -229,6 +229,45 @@ import Testing
         #expect(lines(response).count == 600)
     }
 
+    /// Where requests may overtake each other, a line waits for the one before it on its entity, and only for that.
+    @Test func linesOnOneEntityWaitForEachOther() throws {
+        let front = try FrontChannel()
+        front.backend.isHolding = true
+        front.backend.requestsMayOvertake = true
+        let puts = [("a", 1), ("b", 2), ("a", 3), ("c", 4)].map { name, text in
+            #"{"op":"put","key":"user/\#(name)","text":"\#(text)"}"# + "\n"
+        }
+        try front.send(Self.batch(puts.joined() + #"{"op":"get","key":"user/a"}"#))
+        #expect(front.backend.writes.map(\.key.bytes) == ["user/a", "user/b"].map { Array($0.utf8) })
+        front.release(1)
+        #expect(front.backend.heldCount == 1)
+        front.release(0)
+        #expect(front.backend.writes.count == 4)
+        #expect(front.backend.reads.isEmpty)
+        front.release(0)
+        #expect(front.backend.reads.count == 1)
+        front.release(0)
+        front.release(0)
+        let answers = lines(try #require(try front.takeResponses().first))
+        #expect(answers.map { $0.prefix(13) } == [204, 204, 204, 204, 200].map { #"{"status":\#($0)"# })
+        #expect(answers.last?.contains(#""text":"3""#) == true)
+    }
+
+    /// A body that breaks off behind a line that waits is told after that line's answer.
+    @Test func aBreakWaitsForTheLineBeforeIt() throws {
+        let front = try FrontChannel()
+        front.backend.isHolding = true
+        front.backend.requestsMayOvertake = true
+        let get = "{\"op\":\"get\",\"key\":\"user/a\"}\n"
+        try front.send(Self.chunkedHead + Self.chunk(get + get))
+        try front.send("zz\r\n")
+        #expect(front.backend.heldCount == 1)
+        front.release(0)
+        front.release(0)
+        let response = try #require(try front.takeResponses().first)
+        #expect(lines(response).map { $0.prefix(13) } == [404, 404, 400].map { #"{"status":\#($0)"# })
+    }
+
     @Test func oldVersionEndsWithTheConnection() throws {
         let front = try FrontChannel()
         let line = #"{"op":"get","key":"user/a"}"#

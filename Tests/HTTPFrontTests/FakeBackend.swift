@@ -8,6 +8,7 @@ import Primitives
 final class FakeBackend: EntityBackend, @unchecked Sendable {
     let ringSeed: UInt64 = 7
     var limits = EntityLimits()
+    var requestsMayOvertake = false
 
     /// Keeps answers until ``release(_:)``.
     var isHolding = false

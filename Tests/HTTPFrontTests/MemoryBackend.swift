@@ -13,6 +13,7 @@ final class MemoryBackend: EntityBackend {
 
     let ringSeed: UInt64 = 7
     let limits = EntityLimits()
+    let requestsMayOvertake = false
     private let contents = NIOLockedValueBox(Contents())
 
     func currentPosition(of key: EntityKey) -> ShardPosition? { nil }

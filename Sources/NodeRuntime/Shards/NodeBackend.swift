@@ -13,6 +13,7 @@ import ShardCore
 final class NodeBackend: EntityBackend {
     let ringSeed: UInt64
     let limits: EntityLimits
+    let requestsMayOvertake: Bool
     private let table: ShardTable
     private let loops: [ShardLoop]
     private let time: NodeTime
@@ -24,12 +25,14 @@ final class NodeBackend: EntityBackend {
     /// How often an absence is read again because a batch was being written meanwhile, before the queue decides.
     private static let absenceRetriesMax = 3
 
+    /// - Parameter hasPeers: whether there are, or may come to be, other nodes to send requests to.
     init(
-        ringSeed: UInt64, limits: EntityLimits, table: ShardTable, loops: [ShardLoop], time: NodeTime,
+        ringSeed: UInt64, limits: EntityLimits, hasPeers: Bool, table: ShardTable, loops: [ShardLoop], time: NodeTime,
         readPool: NIOThreadPool, forwarder: Forwarder, logger: Logger
     ) {
         self.ringSeed = ringSeed
         self.limits = limits
+        requestsMayOvertake = hasPeers
         self.table = table
         self.loops = loops
         self.time = time
