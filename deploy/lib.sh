@@ -34,7 +34,8 @@ find_swift() {
     exit 1
 }
 
-# Installs those of the given packages that are missing.
+# Installs those of the given packages that are missing, without the services that they bring being started:
+# invoke-rc.d asks the policy.
 install_missing() {
     local package missing=""
     for package in "$@"; do
@@ -43,8 +44,17 @@ install_missing() {
     [ -n "$missing" ] || { echo "nothing is missing"; return; }
     echo "installing$missing"
     update_package_lists
+    local policy=/usr/sbin/policy-rc.d status=0
+    if [ -e "$policy" ]; then
+        policy=""
+    else
+        printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$policy"
+    fi
     # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing > /dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing > /dev/null ||
+        status=$?
+    [ -z "$policy" ] || as_root rm -f "$policy"
+    return "$status"
 }
 
 update_package_lists() {
