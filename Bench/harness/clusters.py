@@ -73,7 +73,7 @@ class Cluster:
         return seconds * byte_count / copied
 
     def freezes(self):
-        """Of all nodes: how many handovers held requests, how long on average, and the upper end of the longest's class."""
+        """Of all nodes: how many handovers held requests, how long on average, and the longest's class by its end."""
         count, total, longest = 0, 0.0, 0.0
         for node in self.nodes:
             with urllib.request.urlopen(f"{node.admin}/metrics") as answer:

@@ -7,7 +7,6 @@ internal import Primitives
 // SAFETY: everything here is touched on the connection's event loop only.
 final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
 
     private enum Stage {
         case shakingHands
@@ -17,16 +16,12 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     /// `nil` once it is closed or given up: then nobody waits for anything here.
     private var link: PeerLink?
-    private let eventLoop: any EventLoop
     private let identity: PeerIdentity
     private let peer: PeerAddress
     private var stage: Stage = .shakingHands
     private var context: ChannelHandlerContext?
     private var reader: FrameReader
-    private var output = FrameOutput()
-    private var isFlushScheduled = false
-    /// Flushes that have been handed to the socket.
-    private var flushes: UInt64 = 0
+    private let writer: FrameWriter
     private var pending = PendingRequests()
     /// What the peer takes.
     private(set) var frameBytesMax = Limits.peerHelloBytesMax
@@ -36,11 +31,9 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private var silentSweeps = 0
     private var pingsUnanswered = 0
 
-    private static let flushedBytesMin = 256 << 10
-
     init(link: PeerLink, eventLoop: any EventLoop, identity: PeerIdentity, peer: PeerAddress) {
         self.link = link
-        self.eventLoop = eventLoop
+        writer = FrameWriter(eventLoop: eventLoop)
         self.identity = identity
         self.peer = peer
         reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed)
@@ -56,30 +49,8 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     /// Writes a request. It leaves at the end of the loop's tick.
     func write(_ request: PeerRequest, _ asked: PendingRequest) {
         precondition(canWrite, "requests are written to a ready connection")
-        let id = pending.insert(asked, flush: flushes + 1)
-        output.append(asked.frameBytes) { request.encodeFrame(id: id, into: $0) }
-        scheduleFlush()
-    }
-
-    private func write(_ control: PeerControl, id: UInt64) {
-        output.append(control.frameBytes) { control.encodeFrame(id: id, into: $0) }
-        scheduleFlush()
-    }
-
-    private func scheduleFlush() {
-        guard output.byteCount < Self.flushedBytesMin else { return flush() }
-        guard !isFlushScheduled else { return }
-        isFlushScheduled = true
-        eventLoop.execute {
-            self.isFlushScheduled = false
-            self.flush()
-        }
-    }
-
-    private func flush() {
-        guard let context, let bytes = output.take() else { return }
-        flushes += 1
-        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        let id = pending.insert(asked, flush: writer.flushes + 1)
+        writer.write(asked.frameBytes) { request.encodeFrame(id: id, into: $0) }
     }
 
     // MARK: Ends
@@ -95,7 +66,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         guard stage != .closed else { return }
         let wasReady = stage == .ready
         stage = .closed
-        let (sent, unsent) = pending.removeAll(flushed: flushes)
+        let (sent, unsent) = pending.removeAll(flushed: writer.flushes)
         let link = link
         self.link = nil
         context?.close(promise: nil)
@@ -112,7 +83,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     private func closeIfDone() {
         guard isRetired, pending.count == 0 else { return }
-        flush()
+        writer.flush()
         close("retired")
     }
 
@@ -129,7 +100,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             close("\(peer.node) has not been heard of and answers no ping")
         } else if silentSweeps >= (pingsUnanswered + 1) * sweepsPerPing {
             pingsUnanswered += 1
-            write(.ping, id: UInt64(pingsUnanswered))
+            writer.write(.ping, id: UInt64(pingsUnanswered))
         }
     }
 
@@ -142,10 +113,14 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        writer.context = context
         if context.channel.isActive { greet() }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        writer.context = nil
+    }
 
     func channelActive(context: ChannelHandlerContext) {
         greet()
@@ -157,7 +132,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             context?.close(promise: nil)
             return
         }
-        write(.hello(identity.hello), id: 0)
+        writer.write(.hello(identity.hello), id: 0)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -190,7 +165,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         switch control {
         case .hello(let hello): takeHello(hello)
         case .refuse(let text): close("\(peer.node) refused the connection: \(text)")
-        case .ping: write(.pong, id: id)
+        case .ping: writer.write(.pong, id: id)
         case .pong: break
         case .bye:
             guard stage == .ready, !isRetired else { return }

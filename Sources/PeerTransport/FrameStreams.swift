@@ -72,32 +72,3 @@ struct FrameReader {
         }
     }
 }
-
-/// Frames that wait for the end of the loop's tick, one after the other in a buffer that is used again and again.
-struct FrameOutput {
-    private var buffer = ByteBuffer()
-    private var isHandedOver = false
-
-    /// A buffer that grew beyond this is given back after use.
-    private static let keptBytesMax = 256 << 10
-
-    var byteCount: Int { isHandedOver ? 0 : buffer.readableBytes }
-
-    /// Adds a frame of exactly `count` bytes, which `encode` writes at the start of the memory that it is given.
-    mutating func append(_ count: Int, _ encode: (UnsafeMutableRawBufferPointer) -> Int) {
-        if isHandedOver {
-            isHandedOver = false
-            // By now the socket has mostly let go of it, and then clearing keeps its memory.
-            if buffer.capacity > Self.keptBytesMax { buffer = ByteBuffer() } else { buffer.clear() }
-        }
-        let written = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count, encode)
-        precondition(written == count, "a frame has as many bytes as were counted")
-    }
-
-    /// What has been added since the last call; `nil` where that is nothing.
-    mutating func take() -> ByteBuffer? {
-        guard byteCount > 0 else { return nil }
-        isHandedOver = true
-        return buffer
-    }
-}

@@ -9,7 +9,6 @@ internal import Primitives
 final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
 
     private enum Stage {
         case shakingHands
@@ -26,8 +25,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var stage: Stage = .shakingHands
     private var context: ChannelHandlerContext?
     private var reader: FrameReader
-    private var output = FrameOutput()
-    private var isFlushScheduled = false
+    private let writer: FrameWriter
     /// The bytes of each request that has not been answered, by id.
     private var open: [UInt64: Int] = [:]
     private var openBytes = 0
@@ -41,14 +39,13 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var ticking: RepeatedTask?
     private var silentTicks = 0
 
-    private static let flushedBytesMin = 256 << 10
-
     init(
         service: any PeerService, eventLoop: any EventLoop, identity: PeerIdentity, options: PeerOptions,
         connections: ServerConnections
     ) {
         self.service = service
         self.eventLoop = eventLoop
+        writer = FrameWriter(eventLoop: eventLoop)
         self.identity = identity
         self.options = options
         self.connections = connections
@@ -74,28 +71,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             let text = "the answer has \(count) bytes; \(frameBytesMax) at most are taken"
             return write(.refused(PeerRefusal(.answerTooLong, text)), id: id)
         }
-        output.append(count) { response.encodeFrame(id: id, into: $0) }
-        scheduleFlush()
-    }
-
-    private func write(_ control: PeerControl, id: UInt64) {
-        output.append(control.frameBytes) { control.encodeFrame(id: id, into: $0) }
-        scheduleFlush()
-    }
-
-    private func scheduleFlush() {
-        guard output.byteCount < Self.flushedBytesMin else { return flush() }
-        guard !isFlushScheduled else { return }
-        isFlushScheduled = true
-        eventLoop.execute {
-            self.isFlushScheduled = false
-            self.flush()
-        }
-    }
-
-    private func flush() {
-        guard let context, let bytes = output.take() else { return }
-        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        writer.write(count) { response.encodeFrame(id: id, into: $0) }
     }
 
     // MARK: Requests
@@ -148,7 +124,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             let code: PeerRefusal.Code =
                 if case .unknownType = error { .unsupported } else { .malformed }
             write(.refused(PeerRefusal(code, "\(identity.node) cannot read the request: \(error)")), id: id)
-        case (.serving, .control(.ping)): write(.pong, id: id)
+        case (.serving, .control(.ping)): writer.write(.pong, id: id)
         case (.serving, _): break
         case (.shakingHands, .control(.hello(let hello))): greet(hello)
         case (.shakingHands, .unreadable(_, let error)): refuse("\(identity.node) cannot read the hello: \(error)")
@@ -164,15 +140,15 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         handshake?.cancel()
         frameBytesMax = hello.frameBytesMax
         reader.frameBytesMax = Limits.peerFrameBytesMax
-        write(.hello(identity.hello), id: 0)
+        writer.write(.hello(identity.hello), id: 0)
     }
 
     // MARK: Ends
 
     /// Says why and closes.
     private func refuse(_ reason: String) {
-        write(.refuse(reason), id: 0)
-        flush()
+        writer.write(.refuse(reason), id: 0)
+        writer.flush()
         close()
     }
 
@@ -191,7 +167,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         isDraining = true
         switch stage {
         case .shakingHands: refuse("\(identity.node) is going down")
-        case .serving: write(.bye, id: 0)
+        case .serving: writer.write(.bye, id: 0)
         case .closed: break
         }
     }
@@ -218,6 +194,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        writer.context = context
         guard connections.add(self) else {
             // Refused without a word: over the bound there is no reading of hellos either.
             stage = .closed
@@ -229,6 +206,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        writer.context = nil
         close()
         connections.remove(self)
     }
