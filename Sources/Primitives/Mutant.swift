@@ -29,6 +29,7 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case resumeWithoutChecking
     case handoverBeforeTargetDurable
     case teeGapIgnored
+    case restartWithoutReadingOwner
     // The cluster.
     case controllerActsWithoutComparing
     case handoverWithoutEpochRaise

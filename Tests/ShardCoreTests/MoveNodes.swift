@@ -133,7 +133,8 @@ final class SourceNode {
     }
 
     func open(_ move: Int, _ session: MoveSession, _ reply: @escaping (Reply) -> Void) {
-        guard isUp, self.move == move else { return }
+        guard isUp else { return }
+        guard self.move == move, machine != nil else { return reply(.restart) }
         machine?.open(session, ticket: ticket(reply), now: world.now)
         carryOut()
     }
@@ -141,8 +142,8 @@ final class SourceNode {
     func chunk(
         _ move: Int, _ session: MoveSession, file: Int, offset: UInt64, length: Int, _ reply: @escaping (Reply) -> Void
     ) {
-        guard isUp, self.move == move, let machine else { return }
-        guard let name = machine.file(file, of: session)?.name, let bytes = checkpoints[session]?[name] else {
+        guard isUp else { return }
+        guard self.move == move, let name = machine?.file(file, of: session)?.name, let bytes = checkpoints[session]?[name] else {
             return reply(.restart)
         }
         reply(.chunk(Array(bytes[Int(offset)..<(Int(offset) + length)])))
@@ -151,7 +152,8 @@ final class SourceNode {
     func pull(
         _ move: Int, _ session: MoveSession, after: Position, durable: Position, _ reply: @escaping (Reply) -> Void
     ) {
-        guard isUp, self.move == move else { return }
+        guard isUp else { return }
+        guard self.move == move, machine != nil else { return reply(.restart) }
         machine?.pull(
             session, after: after, durable: durable, bytesMax: 6_000, waitMilliseconds: 50, ticket: ticket(reply),
             now: world.now)
@@ -274,6 +276,11 @@ final class SourceNode {
         }
         server.machine = nil
         for request in requests { world.clients.route(request) }
+        let life = server.life
+        // The shard is put away, and with it what was known of its move.
+        world.after(world.random.below(UInt64(20_000_000))) { [self] in
+            if life == server.life { machine = nil }
+        }
     }
 }
 
@@ -329,7 +336,9 @@ final class TargetNode {
     private func poll() {
         let life = server.life
         reread()
-        world.after(2_000_000 + world.random.below(UInt64(60_000_000))) { [self] in
+        // A target that seldom looks at the record hears of the handover from the source, or that it is forgotten.
+        let pause: UInt64 = world.options.seed % 4 == 2 ? 1_000_000_000 : 60_000_000
+        world.after(2_000_000 + world.random.below(pause)) { [self] in
             if life == server.life, !server.isServing { poll() }
         }
     }
@@ -464,7 +473,9 @@ final class TargetNode {
             machine?.pulled(request, answer, now: world.now)
         case .chunk(let bytes):
             machine?.fetched(request, bytes: bytes, crc: CRC32C.checksum(bytes), now: world.now)
-        case .restart: machine?.restartAsked(request, now: world.now)
+        case .restart:
+            if !world.record.sourceIsPrimary, machine != nil { world.seen.insert("unknown to a former owner") }
+            machine?.restartAsked(request, now: world.now)
         }
     }
 

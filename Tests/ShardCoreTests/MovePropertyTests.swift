@@ -18,7 +18,8 @@ import Testing
         }
         let wanted: Set<String> = [
             "cancelled", "forwarded", "handover unknown", "opened as owner", "restart", "resumed", "source crashed",
-            "source crashed frozen", "target crashed", "target crashed serving", "thawed", "withdrawn",
+            "source crashed frozen", "target crashed", "target crashed serving", "thawed",
+            "unknown to a former owner", "withdrawn",
         ]
         #expect(wanted.subtracting(seen).isEmpty)
     }
@@ -36,7 +37,7 @@ import Testing
     #if KEYSTEAD_MUTANTS
         @Test(arguments: [
             Mutant.freezeDropsQueue, .handoverWithoutStoppingReads, .resumeWithoutChecking,
-            .handoverBeforeTargetDurable, .teeGapIgnored,
+            .handoverBeforeTargetDurable, .teeGapIgnored, .restartWithoutReadingOwner,
         ])
         func aPlantedBugIsSeen(_ mutant: Mutant) {
             let caught = (1...300).first { seed in

@@ -281,6 +281,78 @@ extension [MoveTarget.Effect] {
         #expect(after == Position(11) && durable == Position(11))
     }
 
+    // MARK: A source that knows nothing
+
+    /// Up to a copy that lacks nothing, and is told that the source does not know its session.
+    private func forgotten(applied: Bool) -> Bed {
+        var bed = Bed()
+        let pull = bed.follow()
+        _ = bed.answer(pull, first: 11, count: 1, phase: .frozen(through: Position(11)))
+        bed.target.appendAccepted()
+        bed.target.logDurable(upTo: Position(11))
+        let asks = bed.effects()
+        #expect(asks.names == ["apply", "requestPull"])
+        if applied { bed.target.applied(upTo: Position(11)) }
+        bed.target.restartAsked(asks.requests[0], now: bed.now)
+        return bed
+    }
+
+    @Test func aCopyIsKeptUntilTheRecordHasBeenChanged() {
+        var bed = forgotten(applied: true)
+        let quiet = bed.effects()
+        #expect(quiet.isEmpty && bed.target.deadline.map { $0 > bed.now } == true)
+        bed.wait(100)
+        let asks = bed.effects()
+        #expect(asks.names == ["enterCopy"])
+        bed.target.stageFailed(now: bed.now)
+        bed.wait(1_000)
+        let again = bed.effects()
+        #expect(again.names == ["enterCopy"])
+        bed.target.stageEntered(.copy, now: bed.now)
+        let goes = bed.effects()
+        #expect(goes.names == ["discardStore"])
+    }
+
+    @Test func anOwnerThatTheSourceHasForgottenServesItsCopy() {
+        for isAsked in [false, true] {
+            var bed = forgotten(applied: true)
+            if isAsked { bed.wait(100) }
+            let before = bed.effects()
+            #expect(before.names == (isAsked ? ["enterCopy"] : []))
+            bed.target.ownerRead(Epoch(5), now: bed.now)
+            let serves = bed.effects()
+            #expect(serves.names == ["serve"] && bed.target.isDone)
+        }
+    }
+
+    @Test func aForgottenOwnerFirstAppliesWhatItHas() {
+        var bed = forgotten(applied: false)
+        bed.target.ownerRead(Epoch(5), now: bed.now)
+        let early = bed.effects()
+        #expect(early.isEmpty)
+        bed.target.applied(upTo: Position(11))
+        let serves = bed.effects()
+        #expect(serves.names == ["serve"])
+    }
+
+    @Test func aForgottenCopyThatIsCancelledGoes() {
+        var bed = forgotten(applied: true)
+        bed.target.cancelled(now: bed.now)
+        let goes = bed.effects()
+        #expect(goes.names == ["discardAll"] && bed.target.isDone)
+    }
+
+    @Test func aForgottenCopyWhoseStoreFailsIsNotServed() {
+        var bed = forgotten(applied: true)
+        bed.target.localFailed("i/o error", now: bed.now)
+        bed.wait(100)
+        let asks = bed.effects()
+        #expect(asks.names == ["enterCopy"])
+        bed.target.ownerRead(Epoch(5), now: bed.now)
+        let lacks = bed.effects()
+        #expect(lacks.names == ["lacking"])
+    }
+
     // MARK: The end
 
     @Test func itServesOnlyOnWhatItHasReadAndApplied() {

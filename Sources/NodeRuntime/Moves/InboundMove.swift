@@ -209,31 +209,12 @@ final class InboundMove: @unchecked Sendable {
         ) { outcome in
             switch outcome {
             case .response(.refused(let refusal)) where refusal.code == .unknownSession:
-                return self.sessionIsUnknown(number)
+                self.machine.restartAsked(number, now: NodeTime.monotonic())
             case .response(.refused), .notSent, .lost, .timedOut:
                 self.machine.requestFailed(number, now: NodeTime.monotonic())
             case .response(let response): done(self, response)
             }
             self.carryOn()
-        }
-    }
-
-    /// A source forgets a session when it ends, and also once it has handed the shard over. Which of the two it is the
-    /// record says, and it must be asked before anything is thrown away: the source gives a session up only after the
-    /// transaction that makes this node the owner.
-    private func sessionIsUnknown(_ number: UInt64) {
-        Task {
-            let entry = try? await ledger.read()
-            self.onLoop { move in
-                let now = NodeTime.monotonic()
-                if let entry {
-                    move.take(entry, entered: nil)
-                    move.machine.restartAsked(number, now: now)
-                } else {
-                    move.machine.requestFailed(number, now: now)
-                }
-                move.carryOn()
-            }
         }
     }
 

@@ -25,12 +25,17 @@ public import Primitives
 /// undone the record is changed (``Effect/enterCopy``), and only then ``Effect/discardStore`` follows: a handover that
 /// relied on it fails. A record that names this node as primary is not a conflict to be retried but the end of the move
 /// (``ownerRead(_:now:)``).
+///
+/// Nothing the source says makes the machine give its copy up before that change has been made: a source that does not
+/// know the session may have handed the shard over and forgotten it, and then the copy is the shard. Whatever the record
+/// turns out to say, the copy stands until it is known: the machine serves from it where this node has become the owner.
 public struct MoveTarget {
     public enum Effect: Sendable {
         /// Put stage `copy` into the shard's record, whatever stage it has, so that its revision changes; on condition
-        /// that it names this move and another node as the primary. Ends in ``MoveTarget/stageEntered(_:now:)``, or in
-        /// ``MoveTarget/stageFailed(now:)`` (unreachable, outcome unknown) and it comes again. Where the record says
-        /// otherwise: ``MoveTarget/ownerRead(_:now:)`` or ``MoveTarget/cancelled(now:)``.
+        /// that it names this move and another node as the primary, as read after this effect was given. Ends in
+        /// ``MoveTarget/stageEntered(_:now:)``, or in ``MoveTarget/stageFailed(now:)`` (unreachable, outcome unknown)
+        /// and it comes again. Where the record says otherwise: ``MoveTarget/ownerRead(_:now:)`` or
+        /// ``MoveTarget/cancelled(now:)``.
         case enterCopy
         /// Put stage `catch-up`, on condition that the record has stage `copy`. Ends as ``enterCopy`` does.
         case enterCatchUp
@@ -169,6 +174,7 @@ public struct MoveTarget {
     public mutating func stageEntered(_ stage: MoveStage, now: MonotonicTime) {
         if stage == .copy, phase == .entering {
             succeeded()
+            leaveStore()
             enter(.discarding)
         } else if stage == .catchUp, follow?.stage == .writing {
             follow?.stage = .written
@@ -188,9 +194,11 @@ public struct MoveTarget {
     public mutating func ownerRead(_ epoch: Epoch, now: MonotonicTime) {
         guard owned == nil, phase != .done else { return }
         owned = epoch
-        follow?.pull = nil
-        follow?.nextPull = nil
-        if phase != .following { lack(epoch) }
+        guard follow != nil else { return lack(epoch) }
+        stopPulling()
+        // The copy that was to be given up is the shard.
+        enter(.following)
+        trouble = nil
     }
 
     private mutating func lack(_ epoch: Epoch) {
@@ -221,9 +229,12 @@ public struct MoveTarget {
     public mutating func localFailed(_ reason: String, now: MonotonicTime) {
         if let owned, phase != .done { return lack(owned) }
         switch phase {
-        case .entering, .opening, .done: return
+        case .opening, .done: return
+        // A copy that was kept until the record is known is sound no longer.
+        case .entering: leaveFollowing()
         case .discarding, .examining: failed(reason, now: now)
         case .fetching, .installing, .following:
+            leaveStore()
             beginAnew(now: now)
             failed(reason, now: now)
         }
@@ -242,7 +253,8 @@ public struct MoveTarget {
         }
     }
 
-    /// The source says that it does not know the session (any request).
+    /// The source says that it does not know the session (any request): the session is over, or the move is, in one of
+    /// two ways. What there is of the copy stays until the record has told which.
     public mutating func restartAsked(_ request: UInt64, now: MonotonicTime) {
         let isOurs =
             copy.openRequest?.number == request || copy.inFlight[request] != nil
@@ -267,21 +279,30 @@ public struct MoveTarget {
         notBefore = now.adding(nanoseconds: backOff.nextPause())
     }
 
-    /// Another round: what this node has acknowledged is withdrawn, and then its store thrown away.
+    /// Another round: what this node has acknowledged is withdrawn, and only then its store thrown away.
     mutating func beginAnew(now: MonotonicTime) {
         guard phase != .done, owned == nil, !isCancelled else { return }
         rounds.end(now: now)
-        leaveStore()
+        if follow == nil || mutants.has(.restartWithoutReadingOwner) { leaveStore() } else { stopPulling() }
         enter(.entering)
         // Rounds that end at once must not follow each other at once.
         notBefore = now.adding(nanoseconds: backOff.nextPause())
     }
 
+    private mutating func stopPulling() {
+        follow?.pull = nil
+        follow?.nextPull = nil
+    }
+
     private mutating func leaveStore() {
-        if let follow, follow.durable < follow.submitted { unreported = follow.submitted }
+        leaveFollowing()
         copy = Copy()
-        follow = nil
         effects.removeAll()
+    }
+
+    private mutating func leaveFollowing() {
+        if let follow, follow.durable < follow.submitted { unreported = follow.submitted }
+        follow = nil
     }
 
     mutating func newRequest(now: MonotonicTime, waits: UInt64 = 0) -> Request {
@@ -331,7 +352,7 @@ public struct MoveTarget {
         note(copy.openRequest?.lostAt)
         note(nextFetchTime)
         for chunk in copy.inFlight.values { note(chunk.request?.lostAt) }
-        if let follow {
+        if let follow, phase == .following {
             note(follow.pull?.request.lostAt)
             note(follow.nextPull)
             note(follow.appendAt)

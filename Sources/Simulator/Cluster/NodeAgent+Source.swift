@@ -105,7 +105,7 @@ extension NodeAgent {
         switch effect {
         case .makeCheckpoint(let session): makeCheckpoint(session, shard)
         case .dropCheckpoint(let session): shard.checkpoints[session] = nil
-        case .answerOpen(let ticket, let answer): reply(ticket) { .opened($0, answer) }
+        case .answerOpen(let ticket, let answer): reply(ticket) { PeerMessage($0, answer) }
         case .answerPull(let ticket, let answer): reply(ticket) { .pulled($0, answer) }
         case .enterHandover: enterHandover(shard)
         case .freeze:
@@ -210,6 +210,17 @@ extension NodeAgent {
                 return world.fail(.answerMatchesLog, "ticket \(ticket) is sent on twice")
             }
             sendOn(target)
+        }
+    }
+}
+
+extension PeerMessage {
+    /// As it goes over the wire, where most of what is no manifest is one refusal.
+    init(_ request: UInt64, _ answer: MoveOpenAnswer) {
+        switch answer {
+        case .manifest: self = .opened(request, answer)
+        case .restart: self = .restart(request)
+        case .failed, .superseded: self = .refused(request)
         }
     }
 }

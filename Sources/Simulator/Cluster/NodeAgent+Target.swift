@@ -70,6 +70,7 @@ extension NodeAgent {
         case .examineFiles:
             later(learner, after: diskTime()) { [self] in
                 $0.target.examined(local: node.incoming[index].files, now: now)
+                if $0.target.progress.bytesDone > 0 { world.probes.reached(.copyResumed) }
             }
         case .removeFiles(let names): node.incoming[index].remove(names)
         case .writeChunk(let request, let name, let offset, let bytes):
@@ -253,7 +254,11 @@ extension NodeAgent {
             answered(request) { [self] in $0.target.fetched($1, bytes: bytes, crc: crc, now: now) }
         case .pulled(let request, let answer):
             answered(request) { [self] in $0.target.pulled($1, answer, now: now) }
-        case .restart(let request): answered(request) { [self] in $0.target.restartAsked($1, now: now) }
+        case .restart(let request):
+            answered(request) { [self] in
+                world.probes.reached(.restartAsked)
+                $0.target.restartAsked($1, now: now)
+            }
         case .refused(let request): answered(request) { [self] in $0.target.requestFailed($1, now: now) }
         case .forward, .answer, .notOwner: return
         }
@@ -264,12 +269,13 @@ extension NodeAgent {
         tell(asked.learner) { body($0, asked.number) }
     }
 
-    /// Passes a request on to the source's machine, where the shard's move is to the asker.
+    /// Passes a request on to the source's machine, where the shard's move is to the asker. A node that has given the
+    /// shard away has forgotten the move with it.
     private func withSource(
         _ shard: ShardID, _ request: UInt64, _ asker: Endpoint, _ body: (Node.Shard, Ticket) -> Void
     ) {
         guard let held = node.shard(shard), held.source != nil, let move = held.move, endpoints[move.to] == asker else {
-            return node.send(.peer(.refused(request), from: node.index), asker)
+            return node.send(.peer(.restart(request), from: node.index), asker)
         }
         lastMoveTicket += 1
         moveTickets[lastMoveTicket] = (asker, request)

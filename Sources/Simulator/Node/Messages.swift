@@ -63,8 +63,8 @@ enum PeerMessage {
     case opened(UInt64, MoveOpenAnswer)
     case chunk(UInt64, [UInt8], crc: UInt32)
     case pulled(UInt64, MovePullAnswer)
-    /// The session or its file is not known.
+    /// The session, its file or the move is not known.
     case restart(UInt64)
-    /// Not the source of such a move, as far as it knows; ask again.
+    /// Not now; ask again.
     case refused(UInt64)
 }
