@@ -16,6 +16,16 @@ public enum MoveStep {
         }
     }
 
+    /// The target starts and has lost what it had: nothing that it has acknowledged, or asked of the store, may count any
+    /// more. ``beginCopy(_:by:)`` follows once it copies again.
+    public static func withdrawCopy(_ entry: ShardEntry, by node: NodeID) -> MetadataTransaction? {
+        guard let move = entry.record.move, move.to == node else { return nil }
+        switch move.stage {
+        case .copy, .catchUp, .handover: return put(entry, stage: .learner)
+        case .learner, .retire: return nil
+        }
+    }
+
     /// The target has a store and reads what was committed since.
     public static func catchUp(_ entry: ShardEntry, by node: NodeID) -> MetadataTransaction? {
         guard let move = entry.record.move, move.to == node, move.stage == .copy else { return nil }

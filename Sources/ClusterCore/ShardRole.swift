@@ -26,20 +26,18 @@ public enum ShardRole: Sendable, Hashable {
         }
     }
 
-    /// What must be changed in the record before this node may act on it at its start, with a store of the shard on its
-    /// disk or none; `nil`: nothing. Run it, and read the record again, until there is nothing to change: only a record
-    /// that was read afterwards says what the node is.
+    /// What must be changed in the record before this node may act on it at its start; `nil`: nothing. Run it, and read
+    /// the record again, until there is nothing to change: only a record that was read afterwards says what the node is.
     ///
     /// - A primary that finds its handover begun takes it back: a transaction of its former life may still be on its
     ///   way, and fails by this.
-    /// - A target that finds a copy of its former life withdraws what it has acknowledged, before it throws the copy
-    ///   away: a handover that relies on it fails by this.
+    /// - A target withdraws what its former life has acknowledged, or may yet declare complete, before it throws the
+    ///   copy away: a handover that relies on it fails by this.
     public static func beforeStart(
-        _ entry: ShardEntry, for node: NodeID, hasStore: Bool, mutants: Mutants = .none
+        _ entry: ShardEntry, for node: NodeID, mutants: Mutants = .none
     ) -> MetadataTransaction? {
-        guard let move = entry.record.move, !mutants.has(.startActsUnsettled) else { return nil }
-        if entry.record.primary == node { return MoveStep.leaveHandover(entry, by: node) }
-        let isAcknowledged = move.stage == .catchUp || move.stage == .handover
-        return hasStore && isAcknowledged ? MoveStep.beginCopy(entry, by: node) : nil
+        guard !mutants.has(.startActsUnsettled) else { return nil }
+        return entry.record.primary == node
+            ? MoveStep.leaveHandover(entry, by: node) : MoveStep.withdrawCopy(entry, by: node)
     }
 }

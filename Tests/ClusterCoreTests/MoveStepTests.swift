@@ -67,6 +67,8 @@ import Testing
             let begins = isTarget && stage != .retire
             #expect((MoveStep.beginCopy(entry, by: node) != nil) == begins)
             #expect((MoveStep.catchUp(entry, by: node) != nil) == (isTarget && stage == .copy))
+            let withdraws = isTarget && (stage == .copy || stage == .catchUp || stage == .handover)
+            #expect((MoveStep.withdrawCopy(entry, by: node) != nil) == withdraws)
             #expect((MoveStep.enterHandover(entry, by: node) != nil) == (isSource && stage == .catchUp))
             #expect((MoveStep.leaveHandover(entry, by: node) != nil) == (isSource && stage == .handover))
             #expect((MoveStep.handOver(Self.shard, by: node, in: map) != nil) == (isSource && stage == .handover))
@@ -82,6 +84,33 @@ import Testing
         guard case .conflict = store.run(late) else {
             Issue.record("a copy that was thrown away was declared complete")
             return
+        }
+    }
+
+    /// What a node settles at its start comes to an end, and what its former life asked for can no longer happen.
+    @Test(arguments: ShardMove.Stage.allCases) func aStartSettlesAMove(stage: ShardMove.Stage) throws {
+        for (node, settled) in [(Self.source, ShardMove.Stage.catchUp), (Self.target, .learner)] {
+            var store = store(at: stage)
+            let before = try entry(store)
+            let late = [
+                MoveStep.catchUp(before, by: node),
+                MoveStep.handOver(Self.shard, by: node, in: try store.map()),
+            ].compactMap { $0 }
+            var steps = 0
+            while let step = ShardRole.beforeStart(try entry(store), for: node) {
+                store.run(step)
+                steps += 1
+                guard steps < 3 else { break }
+            }
+            #expect(steps <= 1)
+            guard steps == 1 else { continue }
+            #expect(try entry(store).record.move?.stage == settled)
+            for transaction in late {
+                guard case .conflict = store.run(transaction) else {
+                    Issue.record("what a former life asked for has happened")
+                    return
+                }
+            }
         }
     }
 

@@ -143,9 +143,9 @@ final class SourceNode {
         _ move: Int, _ session: MoveSession, file: Int, offset: UInt64, length: Int, _ reply: @escaping (Reply) -> Void
     ) {
         guard isUp else { return }
-        guard self.move == move, let name = machine?.file(file, of: session)?.name, let bytes = checkpoints[session]?[name] else {
-            return reply(.restart)
-        }
+        guard self.move == move, let name = machine?.file(file, of: session)?.name,
+            let bytes = checkpoints[session]?[name]
+        else { return reply(.restart) }
         reply(.chunk(Array(bytes[Int(offset)..<(Int(offset) + length)])))
     }
 

@@ -281,6 +281,21 @@ extension [MoveTarget.Effect] {
         #expect(after == Position(11) && durable == Position(11))
     }
 
+    @Test func aMoveThatWasBegunAgainIsCopiedAnew() {
+        var bed = Bed()
+        _ = bed.examine(bed.files)
+        bed.target.installed(applied: Position(10), now: bed.now)
+        let follows = bed.effects()
+        #expect(follows.names == ["enterCatchUp", "requestPull"])
+        bed.target.begunAgain(now: bed.now)
+        bed.wait(100)
+        let anew = bed.effects()
+        #expect(anew.names == ["enterCopy"])
+        bed.target.stageEntered(.copy, now: bed.now)
+        let goes = bed.effects()
+        #expect(goes.names == ["discardStore"])
+    }
+
     // MARK: A source that knows nothing
 
     /// Up to a copy that lacks nothing, and is told that the source does not know its session.

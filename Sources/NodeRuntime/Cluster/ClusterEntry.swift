@@ -114,17 +114,11 @@ struct ClusterEntry {
     /// is taken away first: afterwards the map says for certain who owns the shard.
     private func settleMoves(of node: NodeID, _ map: ClusterMap) async throws -> ClusterMap {
         for shard in map.shardIDs {
-            guard let entry = map.shard(shard), let move = entry.record.move, move.stage != .retire else { continue }
+            guard let entry = map.shard(shard), let move = entry.record.move, move.from == node || move.to == node
+            else { continue }
             let ledger = MoveLedger(metadata: metadata, shard: shard, node: node)
-            if move.from == node {
-                _ = try await patiently { () async throws(MetadataError) in
-                    try await settled(ledger) { MoveStep.leaveHandover($0, by: $1) }
-                }
-            }
-            if move.to == node {
-                _ = try await patiently { () async throws(MetadataError) in
-                    try await settled(ledger) { MoveStep.beginCopy($0, by: $1) }
-                }
+            _ = try await patiently { () async throws(MetadataError) in
+                try await settled(ledger) { ShardRole.beforeStart($0, for: $1) }
             }
         }
         return try await readFoundedMap()

@@ -36,6 +36,7 @@ final class SessionKeeper: Sendable {
             do {
                 try await announce(addresses)
                 let session = try await liveSession()
+                try await makeKnown(session)
                 try await takeSeat(session)
                 try await control()
             } catch {
@@ -61,12 +62,16 @@ final class SessionKeeper: Sendable {
     private func liveSession() async throws(MetadataError) -> any MetadataSession {
         if let session = session.withLockedValue({ $0 }), session.isAlive { return session }
         let opened = try await metadata.openSession(timeToLiveSeconds: Limits.sessionSeconds)
-        _ = try await metadata.transaction(
-            MetadataTransaction(then: [
-                .put(.session(view.node), NodeSession(bootCount: bootCount).encoded(), session: opened.id)
-            ]))
         session.withLockedValue { $0 = opened }
         return opened
+    }
+
+    private func makeKnown(_ session: any MetadataSession) async throws(MetadataError) {
+        let announcement = NodeSession.announcement(
+            of: view.node, bootCount: bootCount, session: session.id, in: view.map)
+        guard let announcement else { return }
+        _ = try await metadata.transaction(announcement)
+        view.refresh()
     }
 
     private func takeSeat(_ session: any MetadataSession) async throws(MetadataError) {

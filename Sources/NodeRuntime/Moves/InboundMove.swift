@@ -180,6 +180,8 @@ final class InboundMove: @unchecked Sendable {
             guard let stage else { return }
             if MoveStage(current.stage) == stage || (stage == .catchUp && current.stage == .handover) {
                 machine.stageEntered(stage, now: now)
+            } else if stage == .catchUp, current.stage == .learner {
+                machine.begunAgain(now: now)
             } else {
                 machine.stageFailed(now: now)
             }

@@ -28,7 +28,9 @@ extension MoveSource {
         case .streaming, .lost, .cancelled:
             break
         }
-        if stage == .copy, isNews, session?.acknowledged != nil { endSession(now: now) }
+        // The target has no copy now, or is about to throw it away.
+        let isWithdrawn = stage == .copy || stage == .learner
+        if isWithdrawn, isNews, session?.acknowledged != nil { endSession(now: now) }
         decide(now: now)
     }
 

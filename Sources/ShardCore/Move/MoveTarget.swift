@@ -37,7 +37,8 @@ public struct MoveTarget {
         /// and it comes again. Where the record says otherwise: ``MoveTarget/ownerRead(_:now:)`` or
         /// ``MoveTarget/cancelled(now:)``.
         case enterCopy
-        /// Put stage `catch-up`, on condition that the record has stage `copy`. Ends as ``enterCopy`` does.
+        /// Put stage `catch-up`, on condition that the record has stage `copy`. Ends as ``enterCopy`` does, or, where
+        /// the record has stage `learner`, in ``MoveTarget/begunAgain(now:)``.
         case enterCatchUp
         /// Close and delete the shard's store, if there is one, and release the shard in the node's log. Ends in
         /// ``MoveTarget/storeDiscarded(now:)``.
@@ -188,6 +189,15 @@ public struct MoveTarget {
         } else if follow?.stage == .writing {
             follow?.stage = .due(now.adding(nanoseconds: backOff.nextPause()))
         }
+    }
+
+    /// The record, as read for ``Effect/enterCatchUp``, has this move at stage `learner`: it was ended and begun again,
+    /// unseen, and in between the source may have been another process. The copy belongs to none of its stages, so it
+    /// is made anew.
+    public mutating func begunAgain(now: MonotonicTime) {
+        guard follow?.stage == .writing else { return }
+        beginAnew(now: now)
+        trouble = "the move was begun again"
     }
 
     /// The record has been read, and names this node as the primary at `epoch`.

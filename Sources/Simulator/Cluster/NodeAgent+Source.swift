@@ -176,6 +176,7 @@ extension NodeAgent {
                     map.shard(id)?.revision.rawValue == revision,
                     let transaction = MoveStep.handOver(id, by: name, in: map, mutants: node.mutants)
                 else { return notSent() }
+                if let move = shard.move { whenHandingOver(move.to) }
                 metadata.transact(
                     transaction,
                     done: loop { [self] result in

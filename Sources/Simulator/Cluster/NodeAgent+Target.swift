@@ -117,6 +117,10 @@ extension NodeAgent {
                 // An earlier try has come in after all.
                 return tell(learner) { [self] in $0.target.stageEntered(stage, now: now) }
             }
+            if stage == .catchUp, move.stage == .learner {
+                world.probes.reached(.begunAgain)
+                return tell(learner) { [self] in $0.target.begunAgain(now: now) }
+            }
             let transaction =
                 stage == .copy ? MoveStep.beginCopy(entry, by: name) : MoveStep.catchUp(entry, by: name)
             guard let transaction else { return tell(learner) { [self] in $0.target.stageFailed(now: now) } }

@@ -18,6 +18,8 @@ final class NodeAgent {
     let endpoints: [NodeID: Endpoint]
     /// Whether nobody listens there: a connection to it is refused at once.
     let isDown: (NodeID) -> Bool
+    /// A shard is being given to that node: its fate lies with the metadata store.
+    var whenHandingOver: (NodeID) -> Void = { _ in }
     /// On the disk.
     var identity: NodeIdentity
     /// An older copy of the identity that the disk was given on purpose; with it the node must not start.
@@ -33,6 +35,7 @@ final class NodeAgent {
     /// Readings of before this one are not acted on: the node has seen, or done, what came later.
     var seen = MetadataRevision.zero
     private var session: SessionID?
+    private var isAnnouncing = false
     private var watch: VirtualMetadataStore.Watch?
     private var isReading = false
     private var readers: [(Bool) -> Void] = []
@@ -79,6 +82,7 @@ final class NodeAgent {
         map = nil
         seen = .zero
         session = nil
+        isAnnouncing = false
         isReading = false
         readers = []
         alarm = .max
@@ -154,11 +158,14 @@ final class NodeAgent {
             guard let read, let map = metadata.map(read) else { return again { [self] in settle() } }
             for index in map.shards.indices {
                 guard let entry = map.shard(ShardID(UInt32(index))),
-                    let transaction = ShardRole.beforeStart(
-                        entry, for: name, hasStore: node.stores[index] != nil, mutants: node.mutants)
+                    let transaction = ShardRole.beforeStart(entry, for: name, mutants: node.mutants)
                 else { continue }
                 world.probes.reached(.settledAtStart)
-                return metadata.transact(transaction, done: loop { [self] _ in again { [self] in settle() } })
+                return metadata.transact(
+                    transaction,
+                    done: loop { [self] result in
+                        if case .success = result { settle() } else { again { [self] in settle() } }
+                    })
             }
             open(map)
         }
@@ -202,18 +209,23 @@ final class NodeAgent {
             done: loop { [self] result in
                 guard case .success(let id) = result else { return again { [self] in openSession() } }
                 session = id
-                announce(id)
+                announce()
                 keepAlive(id)
             })
     }
 
-    private func announce(_ id: SessionID) {
-        let value = NodeSession(bootCount: identity.bootCount).encoded()
+    /// Makes this node known as alive, under the session of now, wherever the map does not say so.
+    private func announce() {
+        guard let session, let map, !isAnnouncing,
+            let announcement = NodeSession.announcement(
+                of: name, bootCount: identity.bootCount, session: session, in: map)
+        else { return }
+        isAnnouncing = true
         metadata.transact(
-            MetadataTransaction(then: [.put(.session(name), value, session: id)]),
+            announcement,
             done: loop { [self] result in
-                if case .success = result { return }
-                if session == id { again { [self] in announce(id) } }
+                isAnnouncing = false
+                if case .success = result { refresh { _ in } } else { again { [self] in refresh { _ in } } }
             })
     }
 
@@ -282,6 +294,7 @@ final class NodeAgent {
         for id in map.shardIDs {
             if let entry = map.shard(id) { observe(entry) }
         }
+        announce()
         controller?.observe(map)
     }
 

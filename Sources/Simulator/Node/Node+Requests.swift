@@ -97,6 +97,8 @@ extension Node {
         switch answer {
         case .found, .notModified:
             audit.owners?.answeredRead(on: shard.machine.shard, shard.machine.epoch, node: index)
+        case .refused(let problem, _, _) where problem.code == .notFound && !line.isWrite:
+            audit.owners?.answeredRead(on: shard.machine.shard, shard.machine.epoch, node: index)
         default: return
         }
     }

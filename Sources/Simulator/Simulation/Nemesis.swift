@@ -1,4 +1,5 @@
 import ClusterCore
+import HashRing
 import LogCore
 import LogFormat
 import Primitives
@@ -63,8 +64,23 @@ final class Nemesis {
     /// Begins, and goes on until ``stop()``.
     func start() {
         if options.clockDrift != 0 { world.faults.hit(.clockDrift) }
-        for node in nodes where node.agent?.isKnown != false { restart(node, after: 0) }
+        for node in nodes {
+            node.agent?.whenHandingOver = { [unowned self] target in strike(node, handingOverTo: target) }
+            if node.agent?.isKnown != false { restart(node, after: 0) }
+        }
         next()
+    }
+
+    /// A crash seldom meets a handover by chance, for the moment is short. So one of the two nodes is sometimes cut off
+    /// in it, and is perhaps back before the metadata store has decided.
+    private func strike(_ source: Node, handingOverTo target: NodeID) {
+        let strikes = random.chance(1, in: 8)
+        let victim = random.chance(2, in: 3) ? source : nodes.first { $0.agent?.name == target }
+        let delay = span(10)
+        guard strikes, options.faults.contains(.crash), let victim, !isOver else { return }
+        world.schedule(after: delay) { [self] in
+            if !isOver { crash(victim, for: 100) }
+        }
     }
 
     /// Another node has been made a member.
@@ -85,13 +101,13 @@ final class Nemesis {
 
     private func span(_ milliseconds: UInt64) -> UInt64 { random.below(milliseconds * Span.millisecond) }
 
-    private func crash(_ node: Node) {
+    private func crash(_ node: Node, for milliseconds: UInt64 = 800) {
         guard node.state != .down else { return }
         world.faults.hit(.crash)
         node.crash(power: random.chance(3, in: 4))
         takeOldCopyBack(node)
         if node.agent == nil { atlas.afterCrash(node, options.faults) } else { rotIncoming(node) }
-        restart(node, after: span(800))
+        restart(node, after: span(milliseconds))
     }
 
     private func drain(_ node: Node) {

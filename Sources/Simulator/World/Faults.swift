@@ -62,7 +62,7 @@ public enum Probe: UInt8, CaseIterable, Sendable {
     case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, drained
     // Of clusters only.
     case forwarded, notOwner, sentOn, forwardLost, handedOver, handoverUnknown, thawed, moveCancelled, copyInstalled
-    case settledAtStart, copyResumed, restartAsked
+    case settledAtStart, copyResumed, restartAsked, begunAgain
 
     static let ofOneNode = allCases.filter { $0.rawValue <= Probe.drained.rawValue }
     static let ofClusters = allCases.filter { $0.rawValue > Probe.drained.rawValue }

@@ -8,9 +8,10 @@ import Primitives
 final class VirtualMetadataStore {
     struct Settings {
         var latency: UInt64 = 2 * Span.millisecond
-        /// One in so many transactions has an outcome that the caller is not told; 0 for none.
+        /// One in so many transactions has an outcome that the caller is not told, and one in so many is slow; 0 for
+        /// none.
         var unknownEvery: UInt64 = 0
-        /// What a transaction of unknown outcome may take to happen after its caller has given up.
+        /// How late a slow one happens at most, and one of unknown outcome; and how long the caller of that waits.
         var unknownDelay: UInt64 = 400 * Span.millisecond
         var watchLag: UInt64 = 10 * Span.millisecond
         /// A session lives up to this much longer than it says.
@@ -111,12 +112,16 @@ final class VirtualMetadataStore {
 
     // MARK: Transactions
 
+    /// A slow one happens late; one of unknown outcome late or not at all, and its caller is told so at a time that has
+    /// nothing to do with that.
     func transact(
         _ transaction: MetadataTransaction, done: @escaping (Result<TransactionOutcome, MetadataError>) -> Void
     ) {
-        let isUnknown = settings.unknownEvery > 0 && random.chance(1, in: settings.unknownEvery) && !isCalm
+        let isUnknown = isTroubled()
+        let isSlow = isTroubled()
         let happens = !isUnknown || random.chance(1, in: 2)
-        let late = random.chance(1, in: 2) ? random.below(settings.unknownDelay + 1) : 0
+        let late = isUnknown || isSlow ? random.below(settings.unknownDelay + 1) : 0
+        let patience = isUnknown ? random.below(settings.unknownDelay + 1) : 0
         afterLatency { [self] in
             guard isUp else {
                 let error: MetadataError =
@@ -124,14 +129,25 @@ final class VirtualMetadataStore {
                 return done(.failure(error))
             }
             guard isUnknown else {
-                let outcome = commit(transaction)
-                return afterLatency { done(outcome) }
+                return soon(after: late) { [self] in
+                    let outcome = commit(transaction)
+                    afterLatency { done(outcome) }
+                }
             }
             world.faults.hit(.metadataUnknown)
-            // It may come in after its caller was told that nobody knows.
             if happens { world.schedule(after: late) { [self] in _ = commit(transaction) } }
-            afterLatency { done(.failure(.outcomeUnknown(detail: "the answer was lost"))) }
+            soon(after: patience) { [self] in
+                afterLatency { done(.failure(.outcomeUnknown(detail: "the answer was lost"))) }
+            }
         }
+    }
+
+    private func isTroubled() -> Bool {
+        settings.unknownEvery > 0 && random.chance(1, in: settings.unknownEvery) && !isCalm
+    }
+
+    private func soon(after delay: UInt64, _ body: @escaping () -> Void) {
+        if delay == 0 { body() } else { world.schedule(after: delay, body) }
     }
 
     private func commit(_ transaction: MetadataTransaction) -> Result<TransactionOutcome, MetadataError> {
