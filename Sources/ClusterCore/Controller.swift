@@ -73,7 +73,9 @@ struct ControllerPass {
     /// them anew, or they begin again when both nodes are back. And the leftovers of nodes that were removed.
     mutating func clearMoves() {
         for shard in map.shardIDs {
-            guard let entry = map.shard(shard), let move = entry.record.move, isIdle(move) else { continue }
+            // Most shards move nowhere, and what a move needs beside its record is looked up by name.
+            guard let move = map.shards[Int(shard.rawValue)].move, isIdle(move), let entry = map.shard(shard)
+            else { continue }
             act(
                 if: [.lastPut(.shard(shard), at: entry.revision)],
                 then: [.put(.shard(shard), entry.record.with(nil).encoded())])

@@ -24,6 +24,9 @@ final class OwnerLedger {
 
     func record(_ shard: ShardID) -> ShardRecord? { records[Int(shard.rawValue)] }
 
+    /// How many shards move.
+    private(set) var movingCount = 0
+
     /// Moves under way.
     var moving: [ShardID] {
         records.indices.filter { records[$0]?.move != nil }.map { ShardID(UInt32($0)) }
@@ -43,6 +46,7 @@ final class OwnerLedger {
     private func changed(_ shard: ShardID, _ record: ShardRecord) {
         let index = Int(shard.rawValue)
         defer { records[index] = record }
+        movingCount += (record.move == nil ? 0 : 1) - (records[index]?.move == nil ? 0 : 1)
         let owner = nodes[record.primary] ?? -1
         guard let before = records[index] else {
             owners[index][record.epoch] = owner

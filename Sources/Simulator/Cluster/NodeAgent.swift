@@ -291,11 +291,18 @@ final class NodeAgent {
         }
         self.map = map
         if watch == nil { beginWatch(after: read.revision) }
-        for id in map.shardIDs {
+        for id in map.shardIDs where !isAtRest(id, map.shards[Int(id.rawValue)]) {
             if let entry = map.shard(id) { observe(entry) }
         }
         announce()
         controller?.observe(map)
+    }
+
+    /// The shard moves nowhere, and this node has what the record says that it has.
+    private func isAtRest(_ id: ShardID, _ record: ShardRecord) -> Bool {
+        guard record.move == nil, node.learner(id) == nil else { return false }
+        guard let shard = node.shard(id) else { return record.primary != name }
+        return shard.source == nil && record.primary == name && record.epoch == shard.machine.epoch
     }
 
     private func beginWatch(after revision: MetadataRevision) {

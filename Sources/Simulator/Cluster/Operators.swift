@@ -17,6 +17,7 @@ final class Operators {
         Timestamp(milliseconds: UInt64(VirtualClock.origin) + world.now / Span.millisecond)
     }
     weak var nemesis: Nemesis?
+    private var lookedUp = (at: MetadataRevision.zero, isOpen: false)
 
     init(
         world: World, options: SimulationOptions, shape: ClusterShape, nodes: [Node],
@@ -117,6 +118,12 @@ final class Operators {
             let open = map.operations.contains { !$0.state.isFinished }
             if open { world.schedule(after: Span.second) { [self] in letGoOn() } }
         }
+    }
+
+    /// Asked after each event: looked up once for each change of the metadata.
+    var hasOpenOperations: Bool {
+        if lookedUp.at != metadata.revision { lookedUp = (metadata.revision, !openOperations.isEmpty) }
+        return lookedUp.isOpen
     }
 
     /// Operations that have not ended, by the last change of the metadata.

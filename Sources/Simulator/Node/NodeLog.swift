@@ -14,10 +14,17 @@ final class NodeLog {
     private let audit: LogAudit
 
     private var recovery: LogRecovery?
-    private var machine: LogMachine?
+    private var running: Running?
     private var queue: LogQueue
     private var isCommitBusy = false
     private var isBackgroundBusy = false
+
+    /// A box: what is only looked up in the machine is not to cost a copy of it.
+    private final class Running {
+        var machine: LogMachine
+
+        init(_ machine: LogMachine) { self.machine = machine }
+    }
 
     init(
         disk: VirtualDisk, configuration: LogConfiguration, mutants: Mutants, audit: LogAudit,
@@ -79,7 +86,8 @@ final class NodeLog {
             disk.world.schedule(after: 20 * Span.microsecond) { [self] in onLoop { [self] in advance(opening) } }
         case .finished(let start, let report):
             recovery = nil
-            machine = LogMachine(configuration: configuration, start: start, now: now(), mutants: mutants)
+            running = Running(
+                LogMachine(configuration: configuration, start: start, now: now(), mutants: mutants))
             opening.done(.success(report))
         case .failed(let error):
             recovery = nil
@@ -97,45 +105,45 @@ final class NodeLog {
         return result
     }
 
-    func flushed(_ mark: DurableMark) { machine?.flushed([mark]) }
-    func close() { machine?.close() }
+    func flushed(_ mark: DurableMark) { running?.machine.flushed([mark]) }
+    func close() { running?.machine.close() }
 
     /// A copy of a shard has come, whose store stands at `mark`.
-    func adopt(_ mark: AppliedMark) { machine?.adopt(mark) }
+    func adopt(_ mark: AppliedMark) { running?.machine.adopt(mark) }
     func release(_ shard: ShardID) {
         // What was queued goes into the machine first, which lets the shard go behind it.
-        for batch in queue.drain() { machine?.enqueue(batch) }
-        machine?.release(shard)
+        for batch in queue.drain() { running?.machine.enqueue(batch) }
+        running?.machine.release(shard)
     }
 
-    var isClosed: Bool { machine?.isClosed ?? true }
-    var failure: LogFailure? { machine?.failure }
-    var pinningShards: [ShardID] { machine?.pinningShards ?? [] }
-    var deadline: MonotonicTime? { machine?.deadline }
-    var statistics: LogStatistics? { machine?.statistics }
+    var isClosed: Bool { running?.machine.isClosed ?? true }
+    var failure: LogFailure? { running?.machine.failure }
+    var pinningShards: [ShardID] { running?.machine.pinningShards ?? [] }
+    var deadline: MonotonicTime? { running?.machine.deadline }
+    var statistics: LogStatistics? { running?.machine.statistics }
 
     /// Moves queued batches into the machine and its next steps to the disk; answers what became durable.
     func pump(whenDone: @escaping () -> Void) -> [LaneNotice] {
-        guard machine != nil else { return [] }
-        for batch in queue.drain() { machine!.enqueue(batch) }
-        if !isCommitBusy, let step = machine!.nextStep(now: now()) {
+        guard let running else { return [] }
+        for batch in queue.drain() { running.machine.enqueue(batch) }
+        if !isCommitBusy, let step = running.machine.nextStep(now: now()) {
             isCommitBusy = true
             perform(step) { [self] result in
                 isCommitBusy = false
-                machine?.completed(result, now: now())
+                running.machine.completed(result, now: now())
                 whenDone()
             }
         }
-        if !isBackgroundBusy, let step = machine!.nextBackgroundStep(now: now()) {
+        if !isBackgroundBusy, let step = running.machine.nextBackgroundStep(now: now()) {
             isBackgroundBusy = true
             perform(step) { [self] result in
                 isBackgroundBusy = false
-                machine?.backgroundCompleted(result, now: now())
+                running.machine.backgroundCompleted(result, now: now())
                 whenDone()
             }
         }
-        queue.update(admission: machine!.admission, releasing: machine!.takeReleasedBytes())
-        return machine!.takeNotices()
+        queue.update(admission: running.machine.admission, releasing: running.machine.takeReleasedBytes())
+        return running.machine.takeNotices()
     }
 
     // MARK: Steps

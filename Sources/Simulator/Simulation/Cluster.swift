@@ -139,7 +139,7 @@ final class Cluster {
         let deadline = world.now + Simulation.livenessNanosecondsMax
         operators?.letGoOn()
         while let owners = audit.owners, let operators, world.now < deadline,
-            !owners.moving.isEmpty || !operators.openOperations.isEmpty, world.runNext()
+            owners.movingCount > 0 || operators.hasOpenOperations, world.runNext()
         {}
         if let open = operators?.openOperations, !open.isEmpty {
             return world.fail(.operationsEnd, "after everything healed, these operations do not end: \(open)")

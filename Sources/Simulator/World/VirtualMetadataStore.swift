@@ -106,9 +106,25 @@ final class VirtualMetadataStore {
     }
 
     /// The entry as it is, for checkers.
-    func entry(_ key: MetadataKey) -> MetadataEntry? { entries.first { $0.key == key } }
+    func entry(_ key: MetadataKey) -> MetadataEntry? {
+        let place = place(of: key)
+        return place < entries.count && entries[place].key == key ? entries[place] : nil
+    }
 
-    private func all(_ prefix: MetadataKey) -> [MetadataEntry] { entries.filter { $0.key.hasPrefix(prefix) } }
+    /// The index of the first entry that is not before `key`.
+    private func place(of key: MetadataKey) -> Int {
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].key < key { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private func all(_ prefix: MetadataKey) -> [MetadataEntry] {
+        prefix.text.isEmpty ? entries : entries.filter { $0.key.hasPrefix(prefix) }
+    }
 
     // MARK: Transactions
 
@@ -175,7 +191,7 @@ final class VirtualMetadataStore {
         revision = revision.next
         var events: [MetadataChange.Event] = []
         for operation in operations.sorted(by: { $0.key < $1.key }) {
-            let place = entries.firstIndex { $0.key >= operation.key } ?? entries.count
+            let place = place(of: operation.key)
             let old = place < entries.count && entries[place].key == operation.key ? entries[place] : nil
             switch operation {
             case .put(let key, let value, let session):
