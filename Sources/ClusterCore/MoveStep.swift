@@ -16,8 +16,8 @@ public enum MoveStep {
         }
     }
 
-    /// The target starts and has lost what it had: nothing that it has acknowledged, or asked of the store, may count any
-    /// more. ``beginCopy(_:by:)`` follows once it copies again.
+    /// The target starts and has lost what it had: nothing that it has acknowledged, or asked of the store, may count
+    /// any more. ``beginCopy(_:by:)`` follows once it copies again.
     public static func withdrawCopy(_ entry: ShardEntry, by node: NodeID) -> MetadataTransaction? {
         guard let move = entry.record.move, move.to == node else { return nil }
         switch move.stage {

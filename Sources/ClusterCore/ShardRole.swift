@@ -27,7 +27,8 @@ public enum ShardRole: Sendable, Hashable {
     }
 
     /// What must be changed in the record before this node may act on it at its start; `nil`: nothing. Run it, and read
-    /// the record again, until there is nothing to change: only a record that was read afterwards says what the node is.
+    /// the record again, until there is nothing to change: only a record that was read afterwards says what the node
+    /// is.
     ///
     /// - A primary that finds its handover begun takes it back: a transaction of its former life may still be on its
     ///   way, and fails by this.

@@ -93,6 +93,7 @@ import Testing
         store.openSession(timeToLive: 3 * Span.second) { session = try? $0.get() }
         run(for: Span.second)
         store.transact(put("session", 1, session: session)) { _ in }
+        run(for: 100 * Span.millisecond)
         #expect(isThere("session", store) == true)
         run(for: 20 * Span.second)
         #expect(isThere("session", store) == false)
