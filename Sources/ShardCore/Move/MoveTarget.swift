@@ -27,9 +27,8 @@ public import Primitives
 /// (``ownerRead(_:now:)``).
 ///
 /// Nothing the source says makes the machine give its copy up before that change has been made: a source that does not
-/// know the session may have handed the shard over and forgotten it, and then the copy is the shard. Whatever the
-/// record turns out to say, the copy stands until it is known: the machine serves from it where this node has become the
-/// owner.
+/// know the session may have handed the shard over and forgotten it, and then the copy is the shard. So the copy stands
+/// until the record is known, and the machine serves from it where this node has become the owner.
 public struct MoveTarget {
     public enum Effect: Sendable {
         /// Put stage `copy` into the shard's record, whatever stage it has, so that its revision changes; on condition
