@@ -77,9 +77,10 @@ def compare(name, values, target, at_least=True, note=""):
 
 def compare_exact(name, value, target, at_least=True, note=""):
     """What one value that does not vary with the machine's load says about `target`."""
+    holds = value >= target if at_least else value <= target
     return {
         "name": name, "median": value, "low": value, "high": value, "rounds": [value], "target": target,
-        "at-least": at_least, "verdict": "holds" if (value >= target) == at_least else "misses", "note": note,
+        "at-least": at_least, "verdict": "holds" if holds else "misses", "note": note,
     }
 
 
