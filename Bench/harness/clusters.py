@@ -139,6 +139,7 @@ class SteadyLoad:
             "errors": sum(each["errors"] for each in windows),
             "unsound": sum(not each["sound"] for each in windows),
             "p50": percentile(windows, 50), "p99": percentile(windows, 99), "p99.9": percentile(windows, 99.9),
+            "max": max(each["latency"][0]["max"] for each in windows),
         }
 
 

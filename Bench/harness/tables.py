@@ -56,9 +56,9 @@ def phases(found):
     """What callers saw while a cluster changed."""
     rows = [
         [name, f"{each['seconds']:.1f}", f"{each['operations']:,}", f"{each['errors']:,}",
-         *(milliseconds(each[part]) for part in ("p50", "p99", "p99.9"))] for name, each in found.items()]
+         *(milliseconds(each[part]) for part in ("p50", "p99", "p99.9", "max"))] for name, each in found.items()]
     return "## While a node joins and leaves\n\n" + table(
-        ["phase", "seconds", "operations", "failed", "p50 ms", "p99 ms", "p99.9 ms"], rows) + "\n"
+        ["phase", "seconds", "operations", "failed", "p50 ms", "p99 ms", "p99.9 ms", "max ms"], rows) + "\n"
 
 
 def planner(plans):

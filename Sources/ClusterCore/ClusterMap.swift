@@ -122,6 +122,17 @@ public struct ShardEntry: Sendable, Hashable {
         self.revision = revision
     }
 
+    /// What a transaction that was committed at `revision` has put for the shard; `nil` where it put nothing for it.
+    public init?(_ shard: ShardID, putBy transaction: MetadataTransaction, at revision: MetadataRevision) {
+        let key = MetadataKey.shard(shard)
+        for case .put(key, let value, _) in transaction.operations {
+            guard let record = try? ShardRecord(decoding: value, of: key) else { return nil }
+            self.init(shard: shard, record: record, revision: revision)
+            return
+        }
+        return nil
+    }
+
     /// Decodes what `get(.shard(…))` read.
     ///
     /// - Returns: `nil` for the entry of another kind of key.

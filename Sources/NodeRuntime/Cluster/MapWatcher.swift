@@ -14,6 +14,9 @@ final class MapWatcher: Sendable {
     private static let retryNanoseconds: UInt64 = 300_000_000
     /// Between two reads of the map that nobody asked for.
     private static let periodNanoseconds: UInt64 = 5_000_000_000
+    /// Between two reads, however often they are asked for: the watch brings what changes sooner than a read would, and
+    /// while a shard changes hands every request that was turned away asks.
+    private static let spacingNanoseconds: UInt64 = 100_000_000
 
     init(metadata: any MetadataStore, view: ClusterView, logger: Logger) {
         self.metadata = metadata
@@ -26,7 +29,12 @@ final class MapWatcher: Sendable {
         view.whenRefreshIsAsked { [pulse] in pulse.beat() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.follow() }
-            group.addTask { await self.pulse.drive(every: Self.periodNanoseconds) { _ = try? await self.read() } }
+            group.addTask {
+                await self.pulse.drive(every: Self.periodNanoseconds) {
+                    _ = try? await self.read()
+                    try? await Task.sleep(nanoseconds: Self.spacingNanoseconds)
+                }
+            }
         }
     }
 

@@ -44,6 +44,8 @@ final class InboundMove: @unchecked Sendable {
     private var whenLogHasAll: (@Sendable (InboundMove) -> Void)?
     private var alarm: Scheduled<Void>?
     private var hasEnded = false
+    /// When the record was put as last read. Readings may overtake each other; older ones tell nothing.
+    private var lastRead: MetadataRevision
     /// Work on the disk keeps its order: what is removed is gone before it is written anew.
     private var waitingWork = Deque<@Sendable () -> Void>()
     private var isWorking = false
@@ -52,12 +54,13 @@ final class InboundMove: @unchecked Sendable {
     private static let answerSlack = TimeAmount.seconds(1)
 
     init(
-        shard: ShardID, move: ShardMove, after session: MoveSession, bytesPerSecond: UInt64, tools: MoveTools,
-        ledger: MoveLedger, view: ClusterView, peers: PeerClient, logger: Logger,
+        shard: ShardID, move: ShardMove, readAt: MetadataRevision, after session: MoveSession, bytesPerSecond: UInt64,
+        tools: MoveTools, ledger: MoveLedger, view: ClusterView, peers: PeerClient, logger: Logger,
         whenEnded: @escaping @Sendable (MoveSession) -> Void
     ) {
         self.shard = shard
         self.move = move
+        lastRead = readAt
         self.tools = tools
         self.ledger = ledger
         self.view = view
@@ -84,7 +87,7 @@ final class InboundMove: @unchecked Sendable {
         }
     }
 
-    /// What the shard's record says, as somebody has just read it. Any thread.
+    /// What the shard's record says, as somebody has read it. Any thread.
     func recordRead(_ entry: ShardEntry) {
         onLoop { move in
             move.take(entry, entered: nil)
@@ -173,6 +176,11 @@ final class InboundMove: @unchecked Sendable {
 
     private func take(_ entry: ShardEntry, entered stage: MoveStage?) {
         let now = NodeTime.monotonic()
+        guard entry.revision >= lastRead else {
+            if stage != nil { machine.stageFailed(now: now) }
+            return
+        }
+        lastRead = entry.revision
         let record = entry.record
         if record.primary == ledger.node {
             machine.ownerRead(record.epoch, now: now)

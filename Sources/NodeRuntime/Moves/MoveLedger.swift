@@ -39,7 +39,11 @@ struct MoveLedger: Sendable {
     ) async throws(MetadataError) -> ShardEntry {
         let before = try await read()
         guard let transaction = step(before, node) else { return before }
-        _ = try await metadata.transaction(transaction)
+        if case .committed(let revision) = try await metadata.transaction(transaction),
+            let entry = ShardEntry(shard, putBy: transaction, at: revision)
+        {
+            return entry
+        }
         return try await read()
     }
 

@@ -17,6 +17,8 @@ import ShardCore
 final class OutboundMove: @unchecked Sendable {
     let shard: ShardID
     let move: ShardMove
+    /// When the record was put that the move was begun for.
+    let readAt: MetadataRevision
     private let loop: ShardLoop
     private let tools: MoveTools
     private let ledger: MoveLedger
@@ -29,13 +31,17 @@ final class OutboundMove: @unchecked Sendable {
     private var alarm: Scheduled<Void>?
     private var alarmTime: MonotonicTime?
     private var frozenAt: MonotonicTime?
+    /// When the record was put as last read. Readings may overtake each other; older ones tell nothing.
+    private var lastRead: MetadataRevision
 
     init(
-        shard: ShardID, move: ShardMove, tools: MoveTools, ledger: MoveLedger, logger: Logger,
+        shard: ShardID, move: ShardMove, readAt: MetadataRevision, tools: MoveTools, ledger: MoveLedger, logger: Logger,
         whenLost: @escaping @Sendable (ShardHost, Epoch) -> Void
     ) {
         self.shard = shard
         self.move = move
+        self.readAt = readAt
+        lastRead = readAt
         self.tools = tools
         self.ledger = ledger
         self.logger = logger
@@ -211,7 +217,7 @@ final class OutboundMove: @unchecked Sendable {
         }
     }
 
-    /// What the shard's record says, as somebody has just read it. Any thread.
+    /// What the shard's record says, as somebody has read it. Any thread.
     func recordRead(_ entry: ShardEntry) {
         onLoop { move in
             move.take(entry)
@@ -220,6 +226,8 @@ final class OutboundMove: @unchecked Sendable {
     }
 
     private func take(_ entry: ShardEntry) {
+        guard entry.revision >= lastRead else { return }
+        lastRead = entry.revision
         let now = NodeTime.monotonic()
         let record = entry.record
         if record.primary != ledger.node {

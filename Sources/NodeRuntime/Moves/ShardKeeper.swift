@@ -15,7 +15,8 @@ import ShardCore
 /// Brings this node's shards to what the cluster's map says: begins, follows and ends its parts of moves.
 ///
 /// Level-triggered: it compares what the map says with what is under way, whenever the map changes and from time to
-/// time, and never acts on the map alone: what a move acts on is the shard's record, read anew.
+/// time. The map may be behind: a move takes no reading that is older than one it has seen, and each of its changes to
+/// the record compares.
 final class ShardKeeper: Sendable {
     private struct Moves {
         var inbound: [ShardID: InboundMove] = [:]
@@ -36,6 +37,8 @@ final class ShardKeeper: Sendable {
     private let moves = NIOLockedValueBox(Moves())
 
     private static let periodNanoseconds: UInt64 = 1_000_000_000
+    private static let openRetryDelay = TimeAmount.milliseconds(5)
+    private static let openAttemptsMax = 100
 
     init(
         metadata: any MetadataStore, view: ClusterView, peers: PeerClient, tools: MoveTools, bootCount: UInt64,
@@ -70,31 +73,41 @@ final class ShardKeeper: Sendable {
         let (inbound, outbound, isRetiring) = moves.withLockedValue {
             ($0.inbound[shard], $0.outbound[shard], $0.retiring.contains(shard))
         }
-        let node = view.node
-        guard inbound != nil || outbound != nil || record.move?.from == node || record.move?.to == node else { return }
-        guard let entry = try? await ledger(shard).read() else { return }
-        if let inbound { inbound.recordRead(entry) }
-        if let outbound { follow(outbound, entry) }
-        guard let move = entry.record.move else { return }
-        if move.to == node, entry.record.primary != node, inbound == nil {
-            receive(shard, move, bytesPerSecond: map.rate(of: move))
-        } else if move.from == node, entry.record.primary == node, outbound == nil {
-            give(shard, move)
-        } else if move.from == node, move.stage == .retire, outbound == nil, !isRetiring {
-            await finishRetire(shard)
+        if inbound != nil || outbound != nil, let entry = map.shard(shard) {
+            inbound?.recordRead(entry)
+            outbound.map { follow($0, entry) }
         }
         if let inbound { inbound.throttle(bytesPerSecond: map.rate(of: inbound.move)) }
+        let mayBegin = record.move?.to == view.node && inbound == nil
+        let mayGive = record.move?.from == view.node && outbound == nil && !isRetiring
+        guard mayBegin || mayGive, let entry = try? await ledger(shard).read() else { return }
+        await begin(entry, map)
+    }
+
+    /// Takes the part that the record, just read, gives to this node, which has none in the shard so far. The map would
+    /// not do: it may still show a move that has come to its end here.
+    private func begin(_ entry: ShardEntry, _ map: ClusterMap) async {
+        guard let move = entry.record.move else { return }
+        let isOurs = entry.record.primary == view.node
+        if move.to == view.node, !isOurs {
+            receive(entry, move, bytesPerSecond: map.rate(of: move))
+        } else if move.from == view.node, isOurs {
+            give(entry, move)
+        } else if move.from == view.node, move.stage == .retire {
+            await finishRetire(entry.shard)
+        }
     }
 
     private func ledger(_ shard: ShardID) -> MoveLedger {
         MoveLedger(metadata: metadata, shard: shard, node: view.node)
     }
 
-    private func receive(_ shard: ShardID, _ move: ShardMove, bytesPerSecond: UInt64) {
+    private func receive(_ entry: ShardEntry, _ move: ShardMove, bytesPerSecond: UInt64) {
+        let shard = entry.shard
         let session = moves.withLockedValue { $0.lastSession[shard] } ?? .before(bootCount: bootCount)
         let inbound = InboundMove(
-            shard: shard, move: move, after: session, bytesPerSecond: bytesPerSecond, tools: tools,
-            ledger: ledger(shard), view: view, peers: peers, logger: logger
+            shard: shard, move: move, readAt: entry.revision, after: session, bytesPerSecond: bytesPerSecond,
+            tools: tools, ledger: ledger(shard), view: view, peers: peers, logger: logger
         ) { last in
             self.moves.withLockedValue {
                 $0.inbound[shard] = nil
@@ -106,9 +119,10 @@ final class ShardKeeper: Sendable {
         inbound.begin()
     }
 
-    private func give(_ shard: ShardID, _ move: ShardMove) {
+    private func give(_ entry: ShardEntry, _ move: ShardMove) {
+        let shard = entry.shard
         let outbound = OutboundMove(
-            shard: shard, move: move, tools: tools, ledger: ledger(shard), logger: logger
+            shard: shard, move: move, readAt: entry.revision, tools: tools, ledger: ledger(shard), logger: logger
         ) { host, epoch in
             self.retire(shard, host, epoch)
         }
@@ -117,6 +131,7 @@ final class ShardKeeper: Sendable {
     }
 
     private func follow(_ outbound: OutboundMove, _ entry: ShardEntry) {
+        guard entry.revision >= outbound.readAt else { return }
         outbound.recordRead(entry)
         let isOver = entry.record.primary == view.node && entry.record.move?.isSameMove(as: outbound.move) != true
         guard isOver else { return }
@@ -161,10 +176,7 @@ final class ShardKeeper: Sendable {
     func handle(_ request: PeerRequest, from node: NodeID, reply: PeerReply) {
         switch request {
         case .moveOpen(let shard, let operation, let session):
-            guard let outbound = outbound(shard, to: node), outbound.move.operation.description == operation else {
-                return refuse(reply)
-            }
-            outbound.open(MoveSession(session), reply: reply)
+            open(shard, operation, MoveSession(session), from: node, reply, attempt: 0)
         case .moveFetch(let shard, let session, let file, let offset, let length):
             guard let outbound = outbound(shard, to: node) else { return refuse(reply) }
             outbound.fetch(MoveSession(session), file: Int(file), offset: offset, length: Int(length), reply: reply)
@@ -175,8 +187,24 @@ final class ShardKeeper: Sendable {
                 waitMilliseconds: UInt64(wait), reply: reply)
         case .moveClose: reply.send(.closed)
         case .moveProgress: reply.send(.progress(progress()))
-        case .shards: reply.send(.shards(shardReports()))
+        case .shards:
+            // The stores are asked for their sizes, and may be busy.
+            tools.readPool.submit { _ in reply.send(.shards(self.shardReports())) }
         case .write, .read, .list: preconditionFailure("requests about entities do not come here")
+        }
+    }
+
+    /// The target may know of its move before this node does: its request waits a moment for the map.
+    private func open(
+        _ shard: ShardID, _ operation: String, _ session: MoveSession, from node: NodeID, _ reply: PeerReply,
+        attempt: Int
+    ) {
+        if let outbound = outbound(shard, to: node), outbound.move.operation.description == operation {
+            return outbound.open(session, reply: reply)
+        }
+        guard attempt < Self.openAttemptsMax else { return refuse(reply) }
+        reply.eventLoop.scheduleTask(in: Self.openRetryDelay) {
+            self.open(shard, operation, session, from: node, reply, attempt: attempt + 1)
         }
     }
 
