@@ -113,7 +113,7 @@ final class NodeParts: Sendable {
         router.loops.withLockedValue { [loops] in $0 = loops }
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
-            expiry: expiry, time: time, readPool: readPool)
+            expiry: expiry, time: time)
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(

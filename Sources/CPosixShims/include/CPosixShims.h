@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -126,6 +127,8 @@ static inline uint64_t ks_random64(void) {
 }
 /// Names the calling thread for ps, top and gdb; at most 15 bytes count.
 static inline void ks_name_this_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+/// How far the calling thread yields to others; on Linux a priority belongs to a thread.
+static inline void ks_set_niceness(int niceness) { setpriority(PRIO_PROCESS, 0, niceness); }
 /// Drops the page cache of the file, so that what is read next comes from the device (reliability rule W5).
 static inline int ks_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
 

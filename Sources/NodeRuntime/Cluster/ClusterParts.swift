@@ -60,6 +60,7 @@ final class ClusterParts: Sendable {
         for task in running { task.cancel() }
         for task in running { await task.value }
         await peers.close()
+        try? await keeper.close()
     }
 }
 
@@ -73,7 +74,7 @@ struct MoveTools: Sendable {
     let resources: StoreResources
     let expiry: ExpiryClock
     let time: NodeTime
-    let readPool: NIOThreadPool
+    let pool = MovePool()
     let counters = MoveCounters()
 
     func loop(of shard: ShardID) -> ShardLoop { loops[Int(shard.rawValue) % loops.count] }

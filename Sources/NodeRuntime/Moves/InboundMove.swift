@@ -15,7 +15,7 @@ import Primitives
 import RocksStore
 import ShardCore
 
-/// Drives the ``MoveTarget`` of one shard on the event loop that will serve it: files come in on the read pool, records
+/// Drives the ``MoveTarget`` of one shard on the event loop that will serve it: files come in on the move pool, records
 /// go through this node's log, and the store follows.
 ///
 /// SAFETY (`@unchecked Sendable`): everything mutable is touched on the shard's loop only, which each entry goes to;
@@ -99,7 +99,7 @@ final class InboundMove: @unchecked Sendable {
         loop.eventLoop.execute { body(self) }
     }
 
-    /// Runs `work` on the read pool behind the work given before, and then `done` on the loop.
+    /// Runs `work` on the move pool behind the work given before, and then `done` on the loop.
     private func offLoop<Value: Sendable>(
         _ work: @escaping @Sendable () throws -> Value,
         done: @escaping @Sendable (InboundMove, Value) -> Void
@@ -122,7 +122,7 @@ final class InboundMove: @unchecked Sendable {
     private func startWork() {
         guard !isWorking, let work = waitingWork.popFirst() else { return }
         isWorking = true
-        tools.readPool.submit { _ in work() }
+        tools.pool.submit { work() }
     }
 
     // MARK: Effects
@@ -445,7 +445,7 @@ final class InboundMove: @unchecked Sendable {
         logger.notice(
             "a shard has moved here", metadata: ["shard": "\(shard)", "from": "\(move.from)", "epoch": "\(epoch)"])
         let folder = tools.folders.incoming(shard)
-        tools.readPool.submit { _ in try? MoveFiles.remove(folder) }
+        tools.pool.submit { try? MoveFiles.remove(folder) }
         end()
     }
 
@@ -461,7 +461,7 @@ final class InboundMove: @unchecked Sendable {
         let incoming = tools.folders.incoming(shard)
         discardStore { move in
             move.loop.detach(move)
-            move.tools.readPool.submit { _ in try? MoveFiles.remove(incoming) }
+            move.tools.pool.submit { try? MoveFiles.remove(incoming) }
             move.end()
         }
     }

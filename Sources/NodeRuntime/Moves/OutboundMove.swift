@@ -13,7 +13,7 @@ import ShardCore
 /// Drives the ``MoveSource`` of one shard beside the shard's machine, on its event loop.
 ///
 /// SAFETY (`@unchecked Sendable`): everything mutable is touched on the shard's loop only, which each entry goes to;
-/// what the read pool needs of a checkpoint is passed to it by value.
+/// what the move pool needs of a checkpoint is passed to it by value.
 final class OutboundMove: @unchecked Sendable {
     let shard: ShardID
     let move: ShardMove
@@ -101,7 +101,7 @@ final class OutboundMove: @unchecked Sendable {
                 return reply.send(.refused(Self.unknownSession))
             }
             let folder = move.tools.folders.outgoing(move.shard, session: session.rawValue)
-            move.tools.readPool.submit { _ in
+            move.tools.pool.submit {
                 do {
                     let bytes = try MoveFiles.chunk(folder, known.name, offset: offset, length: length)
                     reply.send(.chunk(bytes: bytes, checksum: bytes.withUnsafeBytes { CRC32C.checksum(buffer: $0) }))
@@ -160,7 +160,7 @@ final class OutboundMove: @unchecked Sendable {
     private func makeCheckpoint(_ session: MoveSession) {
         guard let store = loop.line(of: shard)?.host.store else { return }
         let folder = tools.folders.outgoing(shard, session: session.rawValue)
-        tools.readPool.submit { _ in
+        tools.pool.submit {
             let made = Result { () throws -> [MoveFile] in
                 try MoveFiles.remove(folder)
                 try store.checkpoint(to: folder)
@@ -179,7 +179,7 @@ final class OutboundMove: @unchecked Sendable {
 
     private func dropCheckpoint(_ session: MoveSession) {
         let folder = tools.folders.outgoing(shard, session: session.rawValue)
-        tools.readPool.submit { [logger] _ in
+        tools.pool.submit { [logger] in
             do {
                 try MoveFiles.remove(folder)
             } catch {

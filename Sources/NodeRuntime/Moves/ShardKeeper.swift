@@ -58,9 +58,12 @@ final class ShardKeeper: Sendable {
         await pulse.drive(every: Self.periodNanoseconds) {
             let map = view.map
             for shard in map.shardIDs { await settle(shard, map.shards[Int(shard.rawValue)], map) }
-            try? await tools.readPool.runIfActive { [tools] in try tools.folders.emptyTrash(now: tools.time.now()) }
+            tools.pool.submit { [tools] in try? tools.folders.emptyTrash(now: tools.time.now()) }
         }
     }
+
+    /// After ``run()`` has ended: waits for the disk work of moves.
+    func close() async throws { try await tools.pool.shutdown() }
 
     var counters: MoveCounters { tools.counters }
 
@@ -147,7 +150,7 @@ final class ShardKeeper: Sendable {
         moves.withLockedValue { _ = $0.retiring.insert(shard) }
         view.refresh()
         tools.log.release(shard)
-        tools.readPool.submit { [self] _ in
+        tools.pool.submit { [self] in
             tools.flushes.remove(shard)
             host.store.close()
             do {
@@ -189,7 +192,7 @@ final class ShardKeeper: Sendable {
         case .moveProgress: reply.send(.progress(progress()))
         case .shards:
             // The stores are asked for their sizes, and may be busy.
-            tools.readPool.submit { _ in reply.send(.shards(self.shardReports())) }
+            tools.pool.submit { reply.send(.shards(self.shardReports())) }
         case .write, .read, .list: preconditionFailure("requests about entities do not come here")
         }
     }
