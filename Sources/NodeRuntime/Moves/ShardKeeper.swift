@@ -257,8 +257,12 @@ final class ShardKeeper: Sendable {
 }
 
 extension ClusterMap {
-    /// What a move may copy in a second, by its operation; 0 for no limit.
+    /// What a move may copy in a second: its share of what its operation may, which the moves that still copy have in
+    /// common; 0 for no limit.
     func rate(of move: ShardMove) -> UInt64 {
-        operation(move.operation)?.bytesPerSecond ?? throttle.bytesPerSecond
+        let rate = operation(move.operation)?.bytesPerSecond ?? throttle.bytesPerSecond
+        guard rate > 0 else { return 0 }
+        let sharers = shards.count { $0.move?.operation == move.operation && $0.move?.isBeforeHandover == true }
+        return max(1, rate / UInt64(max(1, sharers)))
     }
 }
