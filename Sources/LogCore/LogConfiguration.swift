@@ -26,6 +26,8 @@ public struct LogConfiguration: Sendable {
     public var shardsMax = Limits.shardsMax
     /// Lanes that batches name, numbered from 0: one an event loop.
     public var lanes = 1
+    /// A group that would be less than half as large as the one before waits this long for more; 0: it does not wait.
+    public var gatherNanoseconds: UInt64 = 0
     /// An idle log writes a commit hint after this long.
     public var hintDelayNanoseconds: UInt64 = 20_000_000
     /// After the disk was full, this long until the next try.

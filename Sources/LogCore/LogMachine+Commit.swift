@@ -42,7 +42,7 @@ extension LogMachine {
             planRotation()
             if commit.isIdle, isClosing, isBacklogEmpty || isSpaceExhausted { isClosed = true }
         } else if !isBacklogEmpty || mustSeal {
-            planGroup()
+            if !isGathering(now: now) { planGroup() }
         } else if isClosing {
             planClose()
         } else if let hintTime, hintTime <= now {

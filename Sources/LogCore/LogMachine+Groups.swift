@@ -27,6 +27,7 @@ extension LogMachine {
     /// One group of what waits, up to its limits and the segment's end, and the seal when the segment ends with it.
     mutating func planGroup() {
         beginGroup()
+        let firstLSN = nextLSN
         shards.forgetGroupMarks()
         var marks: [(lane: Int, mark: DurableMark)] = []
         var seals = mustSeal
@@ -36,6 +37,7 @@ extension LogMachine {
             if end != .batchTaken { break }
         }
         compactBacklog()
+        gathered(Int(encoder.nextLSN.rawValue - firstLSN.rawValue))
         if seals { appendSeal() }
         endGroup()
         let group = CommitWork.Group(

@@ -59,6 +59,9 @@ public struct LogMachine: Sendable {
     var announcedLSN: LSN
     var lastActivity: MonotonicTime
     var isClosing = false
+    var lastGroupRecords = 0
+    /// While the next group waits for more.
+    var gatherUntil: MonotonicTime?
     var counters = LogStatistics()
 
     /// Everything up to here is synced.
@@ -194,7 +197,7 @@ public struct LogMachine: Sendable {
         // While a step is out its completion comes first; a moment that passes meanwhile must not be asked for in a
         // loop.
         let backgroundRetry = background.isStepOut ? nil : background.retryAt
-        return [commit.retryAt, backgroundRetry, hintTime].compactMap { $0 }.min()
+        return [commit.retryAt, backgroundRetry, hintTime, gatherUntil].compactMap { $0 }.min()
     }
 
     public var statistics: LogStatistics {

@@ -10,7 +10,7 @@ public struct LogOptions: Sendable {
     /// a crash of the machine loses acknowledged writes. The log says so on stderr when it is opened.
     public var unsafeSyncDisabledForBenchmark = false
 
-    public init() {}
+    public init() { configuration.gatherNanoseconds = Limits.logGatherNanoseconds }
 }
 
 /// The running log, counted.

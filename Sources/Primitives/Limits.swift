@@ -66,6 +66,8 @@ public enum Limits {
     public static let replayBytesMax = 256 << 20
     /// Bytes waiting for the log writer, over all shards; beyond it writes are refused.
     public static let logQueueBytesMax = 64 << 20
+    /// A group of the log that is small beside the one before waits so long for more: a fraction of what a sync takes.
+    public static let logGatherNanoseconds: UInt64 = 100_000
     /// Segments kept zero-filled or emptied ahead of need.
     public static let spareSegmentsMax = 2
 

@@ -66,6 +66,45 @@ import Testing
         #expect(rig.acknowledged[ShardID(0)]?.position == Position(45))
     }
 
+    /// A group that would be small beside the one before waits for more, but not for long.
+    @Test func aSmallGroupGathers() {
+        var configuration = Rig.smallConfiguration()
+        configuration.gatherNanoseconds = 100
+        var rig = Self.ready(configuration)
+        rig.submit(0, [[UInt8]](repeating: [1], count: 8))
+        rig.run()
+        #expect(rig.machine?.statistics.groups == 1, "the first has none before it")
+
+        rig.submit(0, [[1], [2], [3]])
+        #expect(Self.step(&rig) == nil)
+        #expect(rig.machine?.deadline == rig.now.adding(nanoseconds: 100))
+        rig.submit(1, [[1]])
+        guard case .write? = Self.step(&rig) else { return #expect(Bool(false), "half of the one before is enough") }
+        rig.run()
+        #expect(rig.machine?.statistics.groups == 2)
+        #expect(rig.acknowledged[ShardID(0)]?.position == Position(11))
+
+        rig.submit(0, [[4]])
+        #expect(Self.step(&rig) == nil)
+        rig.now = rig.now.adding(nanoseconds: 100)
+        guard case .write? = Self.step(&rig) else { return #expect(Bool(false), "it has waited long enough") }
+        rig.run()
+        rig.submit(0, [[5]])
+        guard case .write? = Self.step(&rig) else { return #expect(Bool(false), "a caller alone does not wait") }
+    }
+
+    @Test func aLogThatClosesGathersNothing() {
+        var configuration = Rig.smallConfiguration()
+        configuration.gatherNanoseconds = 100
+        var rig = Self.ready(configuration)
+        rig.submit(0, [[UInt8]](repeating: [1], count: 8))
+        rig.run()
+        rig.submit(0, [[1]])
+        #expect(Self.step(&rig) == nil)
+        rig.machine?.close()
+        guard case .write? = Self.step(&rig) else { return #expect(Bool(false), "what is queued is written") }
+    }
+
     /// W6: header and opening synced, then the name, then the directory, and only then the first group.
     @Test func aSegmentIsSyncedAndNamedBeforeItsFirstGroup() {
         var rig = Self.ready()

@@ -113,6 +113,9 @@ public struct SimulationOptions: Sendable {
         log.hintDelayNanoseconds = Span.millisecond * [5, 20, 200][random.below(3)]
         log.retryDelayNanoseconds = Span.millisecond * [50, 1_000][random.below(2)]
         log.tornCopiesMax = 1 + random.below(3)
+        // Looked ahead at, not drawn: what else a seed is stays as it is.
+        var ahead = random
+        log.gatherNanoseconds = Span.microsecond * [0, 0, 100, 1_000][ahead.below(4)]
     }
 }
 
