@@ -126,7 +126,8 @@ final class Forwarder: ArrivalRouter {
             // The shard may be this node's by now.
             guard let backend = self.backend, case .elsewhere = backend.seat(of: arrival.shard) else {
                 self.backend?.take(arrival)
-                // The answer of a read is there at once, and no call of the connection is under way that would write it.
+                // The answer of a read is there at once, and no call of the connection is under way that would write
+                // it.
                 arrival.target.sink.flushAnswers()
                 return
             }

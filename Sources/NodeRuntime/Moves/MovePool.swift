@@ -1,8 +1,8 @@
 import CPosixShims
 import NIOPosix
 
-/// The threads that copy shards and put them away. They are their own, so that no read waits behind a copy, and yield to
-/// the threads that callers wait for. Any thread may call.
+/// The threads that copy shards and put them away. They are their own, so that no read waits behind a copy, and yield
+/// to the threads that callers wait for. Any thread may call.
 struct MovePool: Sendable {
     private let threads = NIOThreadPool(numberOfThreads: threadCount)
 
