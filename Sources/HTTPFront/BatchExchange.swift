@@ -223,6 +223,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         slots.removeAll()
         keysInFlight = []
         waiting = nil
+        breakage = nil
         unread = ByteBuffer()
         text = ByteBuffer()
     }

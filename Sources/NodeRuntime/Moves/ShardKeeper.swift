@@ -23,6 +23,7 @@ final class ShardKeeper: Sendable {
         var outbound: [ShardID: OutboundMove] = [:]
         /// Shards that were handed over and are being put away.
         var retiring: Set<ShardID> = []
+        var isEmptyingTrash = false
         /// Sessions are numbered upwards, so that the network cannot bring an old one back.
         var lastSession: [ShardID: MoveSession] = [:]
     }
@@ -58,7 +59,20 @@ final class ShardKeeper: Sendable {
         await pulse.drive(every: Self.periodNanoseconds) {
             let map = view.map
             for shard in map.shardIDs { await settle(shard, map.shards[Int(shard.rawValue)], map) }
-            tools.pool.submit { [tools] in try? tools.folders.emptyTrash(now: tools.time.now()) }
+            emptyTrash()
+        }
+    }
+
+    /// One at a time: the map changes faster than a large shard is deleted.
+    private func emptyTrash() {
+        let isUnderWay = moves.withLockedValue { moves in
+            defer { moves.isEmptyingTrash = true }
+            return moves.isEmptyingTrash
+        }
+        guard !isUnderWay else { return }
+        tools.pool.submit { [self] in
+            try? tools.folders.emptyTrash(now: tools.time.now())
+            moves.withLockedValue { $0.isEmptyingTrash = false }
         }
     }
 
