@@ -26,10 +26,11 @@ public enum Node {
     /// Blocks its caller's task for the node's life. Ends the process where the log cannot be made durable (G4).
     public static func run(_ configuration: NodeConfiguration) async throws {
         let logger = bootstrapLogging(configuration)
-        let metadata = try await MetadataOpener.open(configuration, logger)
-        let node = try await RunningNode.start(configuration, metadata: metadata.store, logger: logger)
-        try await serve([node], logger)
-        await metadata.close()
+        try await serve(logger) {
+            let metadata = try await MetadataOpener.open(configuration, logger)
+            let node = try await RunningNode.start(configuration, metadata: metadata.store, logger: logger)
+            return NodeService.Started(nodes: [node], metadata: metadata)
+        }
     }
 
     /// Runs a whole cluster in this process, over one embedded metadata store, until SIGTERM or SIGINT: the quickest
@@ -40,7 +41,7 @@ public enum Node {
     ///   - whenReady: told the addresses of each node once all serve.
     public static func runTogether(
         _ configurations: [NodeConfiguration], directory: String,
-        whenReady: @Sendable ([(node: String, listen: HostPort, admin: HostPort)]) -> Void
+        whenReady: @escaping @Sendable ([(node: String, listen: HostPort, admin: HostPort)]) -> Void
     ) async throws {
         precondition(!configurations.isEmpty, "a cluster has a node")
         let logger = bootstrapLogging(configurations[0])
@@ -51,22 +52,26 @@ public enum Node {
         } catch {
             throw NodeStartError("\(error)", isRefusal: true)
         }
-        var nodes: [RunningNode] = []
-        for configuration in configurations {
-            nodes.append(try await RunningNode.start(configuration, metadata: metadata, logger: logger))
+        try await serve(logger) {
+            var nodes: [RunningNode] = []
+            for configuration in configurations {
+                nodes.append(try await RunningNode.start(configuration, metadata: metadata, logger: logger))
+            }
+            whenReady(
+                zip(configurations, nodes).map {
+                    (node: $0.nodeID, listen: $1.clientAddress, admin: $1.adminAddress)
+                })
+            return NodeService.Started(nodes: nodes, metadata: nil)
         }
-        whenReady(
-            zip(configurations, nodes).map {
-                (node: $0.nodeID, listen: $1.clientAddress, admin: $1.adminAddress)
-            })
-        try await serve(nodes, logger)
     }
 
-    private static func serve(_ nodes: [RunningNode], _ logger: Logger) async throws {
+    private static func serve(
+        _ logger: Logger, _ start: @escaping @Sendable () async throws -> NodeService.Started
+    ) async throws {
         let group = ServiceGroup(
             configuration: .init(
-                services: nodes.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: logger))
+                services: [.init(service: NodeService(logger: logger, start: start))],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
     }
 
@@ -77,5 +82,33 @@ public enum Node {
             return handler
         }
         return Logger(label: "keystead")
+    }
+}
+
+/// The nodes of a process under its signals, which are heard from before the first node starts: whoever asks a node to
+/// stop that has just become ready, or still waits for the metadata store, gets an orderly end.
+private struct NodeService: Service {
+    struct Started: Sendable {
+        let nodes: [RunningNode]
+        /// What is closed after the nodes.
+        let metadata: MetadataOpener?
+    }
+
+    let logger: Logger
+    let start: @Sendable () async throws -> Started
+
+    func run() async throws {
+        let started: Started
+        do {
+            started = try await cancelWhenGracefulShutdown(start)
+        } catch {
+            guard Task.isShuttingDownGracefully else { throw error }
+            // What a start leaves behind is what a crash would: the next one goes on from there.
+            logger.notice("stopped before it served")
+            return
+        }
+        try? await gracefulShutdown()
+        for node in started.nodes.reversed() { await node.stop() }
+        await started.metadata?.close()
     }
 }

@@ -9,10 +9,9 @@ import NIOCore
 import NIOPosix
 import PeerTransport
 import Primitives
-import ServiceLifecycle
 
 /// A node that serves, and how it stops.
-struct RunningNode: Service {
+struct RunningNode {
     private let parts: NodeParts
     private let front: HTTPServer
     private let admin: HTTPServer
@@ -101,12 +100,6 @@ struct RunningNode: Service {
         } catch {
             throw NodeStartError("cannot listen on \(address) (\(setting)): \(error)")
         }
-    }
-
-    /// Serves until the process is told to stop.
-    func run() async throws {
-        try? await gracefulShutdown()
-        await stop()
     }
 
     /// No new connections; what is in flight is answered; everything is flushed.

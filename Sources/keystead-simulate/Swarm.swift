@@ -41,11 +41,12 @@ struct Swarm: AsyncParsableCommand {
         var summary = SwarmSummary()
         var next = from
         RunningSeeds.install()
+        Interruption.install()
         await withTaskGroup(of: (result: SimulationResult, slot: Int).self) { group in
             func launch(_ slot: Int) {
-                guard next < last, end.map({ clock.now < $0 }) ?? true, summary.failures.count < failures else {
-                    return
-                }
+                guard next < last, end.map({ clock.now < $0 }) ?? true, summary.failures.count < failures,
+                    !Interruption.isAsked
+                else { return }
                 let seed = next
                 next += 1
                 let options = scope.options(seed: seed)
@@ -70,6 +71,10 @@ struct Swarm: AsyncParsableCommand {
         if let first = summary.failures.first {
             let result = Simulation(options: scope.options(seed: first.seed)).run()
             Report.fail(result, mutants: .none, mutant: nil)
+        }
+        if Interruption.isAsked, next < last {
+            print("stopped before seed \(next), as asked")
+            throw ExitCode(Interruption.exitCode)
         }
         if !summary.isClean { throw ExitCode.failure }
     }

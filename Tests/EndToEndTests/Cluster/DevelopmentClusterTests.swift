@@ -29,18 +29,9 @@ extension Cluster {
             }
         }
 
-        /// A stretch of ports that are free by the look of it.
-        private func basePort(nodes: Int) throws -> UInt16 {
-            for _ in 0..<200 {
-                let first = try FreePort.next()
-                if (0..<UInt16(nodes * 10)).allSatisfy({ FreePort.isFree(first + $0) }) { return first }
-            }
-            throw HarnessError("no stretch of free ports")
-        }
-
         @Test func threeNodesInOneProcess() throws {
             try withTestFolder("dev") { folder in
-                let port = try basePort(nodes: 3)
+                let port = try FreePort.stretch(of: 30)
                 var dev = try Development(in: folder.path, basePort: port, nodes: 3, life: 1)
                 defer { dev.process.killAndWait() }
                 func control(_ arguments: String..., on index: Int = 0) throws -> ControlResult {

@@ -71,6 +71,9 @@ extension Cluster {
             try withCluster("blind", nodes: 1) { cluster in
                 try cluster.crash("n1")
                 try cluster.etcd.crashAll()
+                try cluster.node("n1").launch()
+                usleep(1_000_000)
+                #expect(try cluster.node("n1").stop(within: 15) == .exited(0), "one that waits can be stopped")
                 let process = try cluster.node("n1").launch()
                 _ = process.wait(seconds: 5)
                 #expect((try? cluster.endpoint("n1").admin("/readyz"))?.status != 200)

@@ -69,6 +69,26 @@ extension Durability {
             }
         }
 
+        /// A supervisor may end a node in the moment in which it became ready, or while it still replays.
+        @Test func aStopDuringTheStartEndsWithZeroToo() throws {
+            try withTestFolder("early") { folder in
+                let node = TestNode(in: folder.path)
+                let load = Load(node, seed: Self.seed &+ 4)
+                try node.start()
+                try load.run { try load.awaitProgress(300) }
+                try node.crash()
+                for microseconds in [0, 1_000, 5_000, 20_000, 80_000] as [UInt32] {
+                    try node.launch()
+                    #expect(try eventually(within: 30, every: 1) { (try? node.admin("/readyz")) != nil })
+                    usleep(microseconds)
+                    #expect(try node.stop() == .exited(0), "after \(microseconds) µs:\n\(node.log)")
+                }
+                try node.start()
+                try load.verify()
+                try node.crash()
+            }
+        }
+
         /// What was asked before the stop is answered; nothing is answered wrongly after it.
         @Test func requestsUnderWayAreFinishedByAGracefulStop() throws {
             try withTestFolder("drain") { folder in

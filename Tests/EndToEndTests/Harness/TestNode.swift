@@ -130,15 +130,19 @@ final class TestNode: Sendable {
 enum FreePort {
     private static let counter = Mutex<UInt16>(20_000 + UInt16(getpid() % 9_000))
 
-    static func next() throws -> UInt16 {
+    static func next() throws -> UInt16 { try stretch(of: 1) }
+
+    /// The first of `count` free ports in a row, none of which another call is given before the range is through.
+    static func stretch(of count: UInt16) throws -> UInt16 {
         for _ in 0..<2_000 {
-            let port = counter.withLock { counter in
-                counter = counter >= 31_999 ? 20_000 : counter + 1
-                return counter
+            let first = counter.withLock { counter in
+                let first = counter >= 32_000 - count ? 20_000 : counter + 1
+                counter = first + count - 1
+                return first
             }
-            if isFree(port) { return port }
+            if (first..<first + count).allSatisfy({ isFree($0) }) { return first }
         }
-        throw HarnessError("no free port between 20000 and 31999")
+        throw HarnessError("no \(count) free ports in a row between 20000 and 31999")
     }
 
     static func isFree(_ port: UInt16) -> Bool {
