@@ -161,6 +161,11 @@ final class InboundMove: @unchecked Sendable {
     // MARK: The record
 
     private func enter(_ stage: MoveStage) {
+        if stage == .copy, let reason = machine.trouble {
+            logger.warning(
+                "a shard's copy begins anew",
+                metadata: ["shard": "\(shard)", "from": "\(move.from)", "reason": "\(reason)"])
+        }
         Task {
             let entry = try? await ledger.take(stage == .copy ? MoveStep.beginCopy : MoveStep.catchUp)
             self.onLoop { move in
@@ -415,6 +420,14 @@ final class InboundMove: @unchecked Sendable {
             whenLogHasAll = { $0.discardStore(done: done) }
             return
         }
+        // An installation that is under way opens a store first, which is then there to be closed.
+        offLoop {
+        } done: { move, _ in
+            move.discardOpenStore(done: done)
+        }
+    }
+
+    private func discardOpenStore(done: @escaping @Sendable (InboundMove) -> Void) {
         let old = store
         store = nil
         pending = []

@@ -269,7 +269,9 @@ public struct MoveTarget {
         let isOurs =
             copy.openRequest?.number == request || copy.inFlight[request] != nil
             || follow?.pull?.request.number == request
-        if isOurs { beginAnew(now: now) }
+        guard isOurs else { return }
+        beginAnew(now: now)
+        trouble = "the source does not know the session"
     }
 
     mutating func enter(_ next: Phase) {

@@ -96,6 +96,32 @@ extension Cluster {
             }
         }
 
+        /// Whatever a cancelled move was just doing, it leaves nothing that keeps the next one from its end.
+        @Test func aMoveCancelledAtAnyMomentCanBeginAgain() throws {
+            try withCluster("again", nodes: 2) { cluster in
+                let bulk = BulkData(count: 1000, bytes: 2000)
+                try bulk.write(through: cluster.endpoint("n1"))
+                try cluster.spread()
+                // So slow that a cancellation comes before the end, and may come while the copy is made a store.
+                try cluster.control("throttle", "set", "1000000").ended()
+                let shard = try #require(cluster.settle().shardsByNode["n1"]?.first)
+                func target() throws -> String {
+                    try cluster.settle().shardsByNode["n1"]?.contains(shard) == true ? "n2" : "n1"
+                }
+                for attempt in 0..<16 as Range<UInt32> {
+                    let move: OperationPicture = try cluster.control(
+                        "shard", "move", "\(shard)", "--to", target(), "--output", "json"
+                    ).ended().read()
+                    usleep(attempt * 8_000)
+                    // One that has come to its end meanwhile is refused to be cancelled.
+                    let cancelled = try cluster.control("op", "cancel", move.id)
+                    #expect([0, 3, 8].contains(cancelled.code), "\(cancelled)")
+                }
+                try cluster.control("shard", "move", "\(shard)", "--to", target(), "--wait").ended()
+                for endpoint in cluster.endpoints { try bulk.verify(through: endpoint) }
+            }
+        }
+
         @Test func whatWouldLoseShardsIsRefused() throws {
             try withCluster("refusals") { cluster in
                 let holds = try cluster.control("node", "remove", "n2")
