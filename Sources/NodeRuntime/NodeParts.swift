@@ -111,14 +111,15 @@ final class NodeParts: Sendable {
         space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
         loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, failure)
         router.loops.withLockedValue { [loops] in $0 = loops }
+        let calls = CallCount()
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
-            expiry: expiry, time: time)
+            expiry: expiry, time: time, calls: calls)
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, hasPeers: !isAlone, table: table,
-            loops: loops, time: time, readPool: readPool, forwarder: cluster.forwarder, logger: logger)
+            loops: loops, time: time, calls: calls, readPool: readPool, forwarder: cluster.forwarder, logger: logger)
         for loop in loops {
             let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
             loop.start(hosts: own, peers: loops, elsewhere: cluster.forwarder)

@@ -14,9 +14,10 @@ final class MapWatcher: Sendable {
     private static let retryNanoseconds: UInt64 = 300_000_000
     /// Between two reads of the map that nobody asked for.
     private static let periodNanoseconds: UInt64 = 5_000_000_000
-    /// Between two reads, however often they are asked for: the watch brings what changes sooner than a read would, and
-    /// while a shard changes hands every request that was turned away asks.
-    private static let spacingNanoseconds: UInt64 = 100_000_000
+    /// Whoever asks for a read has learnt that the map is old. The watch gets this long to say so by itself: while
+    /// shards change hands every request that was turned away asks, and a read of the whole map costs more than all of
+    /// what the watch brings.
+    private static let watchNanoseconds: UInt64 = 50_000_000
 
     init(metadata: any MetadataStore, view: ClusterView, logger: Logger) {
         self.metadata = metadata
@@ -31,8 +32,9 @@ final class MapWatcher: Sendable {
             group.addTask { await self.follow() }
             group.addTask {
                 await self.pulse.drive(every: Self.periodNanoseconds) {
-                    _ = try? await self.read()
-                    try? await Task.sleep(nanoseconds: Self.spacingNanoseconds)
+                    let known = self.view.map.revision
+                    try? await Task.sleep(nanoseconds: Self.watchNanoseconds)
+                    if self.view.map.revision == known { _ = try? await self.read() }
                 }
             }
         }

@@ -44,8 +44,8 @@ final class InboundMove: @unchecked Sendable {
     private var whenLogHasAll: (@Sendable (InboundMove) -> Void)?
     private var alarm: Scheduled<Void>?
     private var hasEnded = false
-    /// When the record was put as last read. Readings may overtake each other; older ones tell nothing.
-    private var lastRead: MetadataRevision
+    /// The record as last read. Readings may overtake each other; older ones tell nothing.
+    private var lastRead: ShardEntry
     /// Work on the disk keeps its order: what is removed is gone before it is written anew.
     private var waitingWork = Deque<@Sendable () -> Void>()
     private var isWorking = false
@@ -54,13 +54,13 @@ final class InboundMove: @unchecked Sendable {
     private static let answerSlack = TimeAmount.seconds(1)
 
     init(
-        shard: ShardID, move: ShardMove, readAt: MetadataRevision, after session: MoveSession, bytesPerSecond: UInt64,
+        _ entry: ShardEntry, move: ShardMove, after session: MoveSession, bytesPerSecond: UInt64,
         tools: MoveTools, ledger: MoveLedger, view: ClusterView, peers: PeerClient, logger: Logger,
         whenEnded: @escaping @Sendable (MoveSession) -> Void
     ) {
-        self.shard = shard
+        shard = entry.shard
         self.move = move
-        lastRead = readAt
+        lastRead = entry
         self.tools = tools
         self.ledger = ledger
         self.view = view
@@ -166,8 +166,9 @@ final class InboundMove: @unchecked Sendable {
                 "a shard's copy begins anew",
                 metadata: ["shard": "\(shard)", "from": "\(move.from)", "reason": "\(reason)"])
         }
-        Task {
-            let entry = try? await ledger.take(stage == .copy ? MoveStep.beginCopy : MoveStep.catchUp)
+        Task { [lastRead] in
+            let entry = try? await ledger.take(
+                stage == .copy ? MoveStep.beginCopy : MoveStep.catchUp, knowing: lastRead)
             self.onLoop { move in
                 if let entry {
                     move.take(entry, entered: stage)
@@ -181,11 +182,11 @@ final class InboundMove: @unchecked Sendable {
 
     private func take(_ entry: ShardEntry, entered stage: MoveStage?) {
         let now = NodeTime.monotonic()
-        guard entry.revision >= lastRead else {
+        guard entry.revision >= lastRead.revision else {
             if stage != nil { machine.stageFailed(now: now) }
             return
         }
-        lastRead = entry.revision
+        lastRead = entry
         let record = entry.record
         if record.primary == ledger.node {
             machine.ownerRead(record.epoch, now: now)

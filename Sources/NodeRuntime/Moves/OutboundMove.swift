@@ -19,6 +19,7 @@ final class OutboundMove: @unchecked Sendable {
     let move: ShardMove
     /// When the record was put that the move was begun for.
     let readAt: MetadataRevision
+    private let view: ClusterView
     private let loop: ShardLoop
     private let tools: MoveTools
     private let ledger: MoveLedger
@@ -31,19 +32,20 @@ final class OutboundMove: @unchecked Sendable {
     private var alarm: Scheduled<Void>?
     private var alarmTime: MonotonicTime?
     private var frozenAt: MonotonicTime?
-    /// When the record was put as last read. Readings may overtake each other; older ones tell nothing.
-    private var lastRead: MetadataRevision
+    /// The record as last read. Readings may overtake each other; older ones tell nothing.
+    private var lastRead: ShardEntry
 
     init(
-        shard: ShardID, move: ShardMove, readAt: MetadataRevision, tools: MoveTools, ledger: MoveLedger, logger: Logger,
+        _ entry: ShardEntry, move: ShardMove, tools: MoveTools, ledger: MoveLedger, view: ClusterView, logger: Logger,
         whenLost: @escaping @Sendable (ShardHost, Epoch) -> Void
     ) {
-        self.shard = shard
+        shard = entry.shard
         self.move = move
-        self.readAt = readAt
-        lastRead = readAt
+        readAt = entry.revision
+        lastRead = entry
         self.tools = tools
         self.ledger = ledger
+        self.view = view
         self.logger = logger
         self.whenLost = whenLost
         loop = tools.loop(of: shard)
@@ -212,8 +214,8 @@ final class OutboundMove: @unchecked Sendable {
     // MARK: The record
 
     private func enterHandover() {
-        Task {
-            if let entry = try? await ledger.take(MoveStep.enterHandover) { self.recordRead(entry) }
+        Task { [lastRead] in
+            if let entry = try? await ledger.take(MoveStep.enterHandover, knowing: lastRead) { self.recordRead(entry) }
         }
     }
 
@@ -226,8 +228,8 @@ final class OutboundMove: @unchecked Sendable {
     }
 
     private func take(_ entry: ShardEntry) {
-        guard entry.revision >= lastRead else { return }
-        lastRead = entry.revision
+        guard entry.revision >= lastRead.revision else { return }
+        lastRead = entry
         let now = NodeTime.monotonic()
         let record = entry.record
         if record.primary != ledger.node {
@@ -241,7 +243,7 @@ final class OutboundMove: @unchecked Sendable {
 
     private func commitHandover(_ revision: UInt64) {
         Task {
-            let outcome = await ledger.handOver(at: revision)
+            let outcome = await ledger.handOver(at: revision, knowing: view.map)
             self.onLoop { move in
                 switch outcome {
                 case .committed(let epoch): move.machine?.handoverCommitted(epoch)

@@ -24,6 +24,8 @@ final class ShardKeeper: Sendable {
         /// Shards that were handed over and are being put away.
         var retiring: Set<ShardID> = []
         var isEmptyingTrash = false
+        var pace = MovePace()
+        var isWakeUpSet = false
         /// Sessions are numbered upwards, so that the network cannot bring an old one back.
         var lastSession: [ShardID: MoveSession] = [:]
     }
@@ -58,6 +60,7 @@ final class ShardKeeper: Sendable {
         view.observe { [pulse] _ in pulse.beat() }
         await pulse.drive(every: Self.periodNanoseconds) {
             let map = view.map
+            moves.withLockedValue { $0.pace.observe(calls: tools.calls.count, now: NodeTime.monotonic()) }
             for shard in map.shardIDs { await settle(shard, map.shards[Int(shard.rawValue)], map) }
             emptyTrash()
         }
@@ -73,6 +76,30 @@ final class ShardKeeper: Sendable {
         tools.pool.submit { [self] in
             try? tools.folders.emptyTrash(now: tools.time.now())
             moves.withLockedValue { $0.isEmptyingTrash = false }
+        }
+    }
+
+    /// Nanoseconds until this node may take part in another move; 0, and the move counts as begun.
+    private func pause() -> UInt64 {
+        let now = NodeTime.monotonic()
+        return moves.withLockedValue { moves in
+            moves.pace.observe(calls: tools.calls.count, now: now)
+            let pause = moves.pace.nextBegin.nanoseconds(since: now)
+            if pause == 0 { moves.pace.begun(now: now) }
+            return pause
+        }
+    }
+
+    private func wakeUp(after nanoseconds: UInt64) {
+        let isSet = moves.withLockedValue { moves in
+            defer { moves.isWakeUpSet = true }
+            return moves.isWakeUpSet
+        }
+        guard !isSet else { return }
+        Task {
+            try? await Task.sleep(nanoseconds: nanoseconds)
+            moves.withLockedValue { $0.isWakeUpSet = false }
+            pulse.beat()
         }
     }
 
@@ -107,11 +134,13 @@ final class ShardKeeper: Sendable {
         guard let move = entry.record.move else { return }
         let isOurs = entry.record.primary == view.node
         if move.to == view.node, !isOurs {
+            let pause = pause()
+            guard pause == 0 else { return wakeUp(after: pause) }
             receive(entry, move, bytesPerSecond: map.rate(of: move))
         } else if move.from == view.node, isOurs {
             give(entry, move)
         } else if move.from == view.node, move.stage == .retire {
-            await finishRetire(entry.shard)
+            await finishRetire(entry)
         }
     }
 
@@ -123,8 +152,8 @@ final class ShardKeeper: Sendable {
         let shard = entry.shard
         let session = moves.withLockedValue { $0.lastSession[shard] } ?? .before(bootCount: bootCount)
         let inbound = InboundMove(
-            shard: shard, move: move, readAt: entry.revision, after: session, bytesPerSecond: bytesPerSecond,
-            tools: tools, ledger: ledger(shard), view: view, peers: peers, logger: logger
+            entry, move: move, after: session, bytesPerSecond: bytesPerSecond, tools: tools, ledger: ledger(shard),
+            view: view, peers: peers, logger: logger
         ) { last in
             self.moves.withLockedValue {
                 $0.inbound[shard] = nil
@@ -139,7 +168,7 @@ final class ShardKeeper: Sendable {
     private func give(_ entry: ShardEntry, _ move: ShardMove) {
         let shard = entry.shard
         let outbound = OutboundMove(
-            shard: shard, move: move, readAt: entry.revision, tools: tools, ledger: ledger(shard), logger: logger
+            entry, move: move, tools: tools, ledger: ledger(shard), view: view, logger: logger
         ) { host, epoch in
             self.retire(shard, host, epoch)
         }
@@ -162,7 +191,6 @@ final class ShardKeeper: Sendable {
     /// The shard is another node's: its store is closed and put away. On the shard's loop.
     private func retire(_ shard: ShardID, _ host: ShardHost, _ epoch: Epoch) {
         moves.withLockedValue { _ = $0.retiring.insert(shard) }
-        view.refresh()
         tools.log.release(shard)
         tools.pool.submit { [self] in
             tools.flushes.remove(shard)
@@ -182,9 +210,8 @@ final class ShardKeeper: Sendable {
         }
     }
 
-    private func finishRetire(_ shard: ShardID) async {
-        _ = try? await ledger(shard).take(MoveStep.finishRetire)
-        view.refresh()
+    private func finishRetire(_ entry: ShardEntry) async {
+        _ = try? await ledger(entry.shard).take(MoveStep.finishRetire, knowing: entry)
     }
 
     // MARK: Requests of other nodes
@@ -211,16 +238,20 @@ final class ShardKeeper: Sendable {
         }
     }
 
-    /// The target may know of its move before this node does: its request waits a moment for the map.
+    /// The target may know of its move before this node does: its request waits a moment for the map, and then for
+    /// this node's pace.
     private func open(
         _ shard: ShardID, _ operation: String, _ session: MoveSession, from node: NodeID, _ reply: PeerReply,
         attempt: Int
     ) {
+        var delay = Self.openRetryDelay
         if let outbound = outbound(shard, to: node), outbound.move.operation.description == operation {
-            return outbound.open(session, reply: reply)
+            let pause = pause()
+            guard pause > 0 else { return outbound.open(session, reply: reply) }
+            delay = .nanoseconds(Int64(pause))
         }
         guard attempt < Self.openAttemptsMax else { return refuse(reply) }
-        reply.eventLoop.scheduleTask(in: Self.openRetryDelay) {
+        reply.eventLoop.scheduleTask(in: delay) {
             self.open(shard, operation, session, from: node, reply, attempt: attempt + 1)
         }
     }

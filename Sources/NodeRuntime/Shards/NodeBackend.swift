@@ -17,6 +17,7 @@ final class NodeBackend: EntityBackend {
     private let table: ShardTable
     private let loops: [ShardLoop]
     private let time: NodeTime
+    private let calls: CallCount
     private let readPool: NIOThreadPool
     private let lists: ListFanOut
     private let forwarder: Forwarder
@@ -28,7 +29,7 @@ final class NodeBackend: EntityBackend {
     /// - Parameter hasPeers: whether there are, or may come to be, other nodes to send requests to.
     init(
         ringSeed: UInt64, limits: EntityLimits, hasPeers: Bool, table: ShardTable, loops: [ShardLoop], time: NodeTime,
-        readPool: NIOThreadPool, forwarder: Forwarder, logger: Logger
+        calls: CallCount, readPool: NIOThreadPool, forwarder: Forwarder, logger: Logger
     ) {
         self.ringSeed = ringSeed
         self.limits = limits
@@ -36,6 +37,7 @@ final class NodeBackend: EntityBackend {
         self.table = table
         self.loops = loops
         self.time = time
+        self.calls = calls
         self.readPool = readPool
         self.forwarder = forwarder
         self.logger = logger
@@ -62,7 +64,7 @@ final class NodeBackend: EntityBackend {
     // MARK: Writes
 
     func write(_ operation: WriteOperation, replyTo target: ReplyTarget) {
-        dispatch(
+        take(
             Arrival(
                 shard: table.shard(of: operation.key.ringHash), work: .write(operation), target: target,
                 time: NodeTime.monotonic(), isForwarded: false))
@@ -96,6 +98,7 @@ final class NodeBackend: EntityBackend {
 
     /// A request of this node's or another's listener: reads that need no queue go beside it.
     func take(_ arrival: Arrival) {
+        calls.note()
         guard case .read(let request) = arrival.work, !request.inQueueOrder, let host = table.serving(arrival.shard)
         else { return dispatch(arrival) }
         switch request.kind {
