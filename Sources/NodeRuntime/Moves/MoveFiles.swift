@@ -48,7 +48,7 @@ enum MoveFiles {
         return try read(file, path, offset, length)
     }
 
-    /// Puts a piece of a file that arrives; the file is made where it is not there.
+    /// Puts a piece of a file that arrives; the file is made where it is not there. Not durable, but on its way.
     static func write(
         _ bytes: [UInt8], to name: String, in directory: String, offset: UInt64
     ) throws(MoveFileError) {
@@ -63,20 +63,20 @@ enum MoveFiles {
             guard written > 0 else { throw MoveFileError("write", path, written < 0 ? CInt(-written) : ENOSPC) }
             done += Int(written)
         }
+        ks_start_writeback(file, Int64(offset), Int64(bytes.count))
     }
 
-    /// Makes a file that has arrived durable.
+    /// Gives a file that has arrived its size; an empty one is made here. Not durable: what a crash leaves of it shows
+    /// when it is looked at again.
     static func finish(_ name: String, in directory: String, bytes: UInt64) throws(MoveFileError) {
         let path = "\(directory)/\(name)"
         let file = try open(path, O_WRONLY | O_CREAT)
         defer { _ = ks_close(file) }
         guard ftruncate(file, Int(bytes)) == 0 else { throw MoveFileError("cut", path, errno) }
-        let synced = ks_fsync(file)
-        guard synced == 0 else { throw MoveFileError("sync", path, -synced) }
     }
 
     /// Makes a store of the files that have arrived: tables are shared by hard links, what RocksDB may change is
-    /// copied. Durable, with its name, when it returns; what was in `target` before is gone.
+    /// copied. Durable, with its name, when it returns, by one sync a file; what was in `target` before is gone.
     static func install(_ files: [MoveFile], from source: String, to target: String) throws(MoveFileError) {
         try remove(target)
         try makeDirectory(target)
@@ -90,6 +90,7 @@ enum MoveFiles {
                 try finish(file.name, in: target, bytes: file.byteCount)
             }
         }
+        for file in files { try sync("\(target)/\(file.name)") }
         try sync(target)
         try sync(parent(of: target))
     }
@@ -104,6 +105,11 @@ enum MoveFiles {
     static func rename(_ from: String, to target: String) throws(MoveFileError) {
         let renamed = ks_rename(from, target)
         guard renamed == 0 else { throw MoveFileError("rename", from, -renamed) }
+    }
+
+    /// Renames, and makes that durable in both directories.
+    static func rename(durably from: String, to target: String) throws(MoveFileError) {
+        try rename(from, to: target)
         try sync(parent(of: from))
         try sync(parent(of: target))
     }
@@ -131,11 +137,12 @@ enum MoveFiles {
         return names.sorted()
     }
 
-    static func sync(_ directory: String) throws(MoveFileError) {
-        let file = try open(directory, O_RDONLY | O_DIRECTORY)
+    /// Makes a file, or the names in a directory, durable.
+    static func sync(_ path: String) throws(MoveFileError) {
+        let file = try open(path, O_RDONLY)
         defer { _ = ks_close(file) }
         let synced = ks_fsync(file)
-        guard synced == 0 else { throw MoveFileError("sync", directory, -synced) }
+        guard synced == 0 else { throw MoveFileError("sync", path, -synced) }
     }
 
     private static func parent(of path: String) -> String {

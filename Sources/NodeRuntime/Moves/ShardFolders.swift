@@ -52,7 +52,7 @@ struct ShardFolders: Sendable {
     /// Puts the store of a shard that another node owns at `epoch` where it is kept for a while. Its store is closed.
     func throwAway(_ shard: ShardID, epoch: Epoch, now: Timestamp) throws(MoveFileError) {
         guard MoveFiles.exists(store(shard)) else { return }
-        try MoveFiles.rename(store(shard), to: "\(trash)/\(shard)-\(epoch)-\(now.milliseconds)")
+        try MoveFiles.rename(durably: store(shard), to: "\(trash)/\(shard)-\(epoch)-\(now.milliseconds)")
     }
 
     /// Deletes what has been in the trash for longer than it is kept.

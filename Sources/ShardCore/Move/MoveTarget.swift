@@ -55,12 +55,12 @@ public struct MoveTarget {
         /// Write to the file's incomplete copy, which is made where it is not there. Off the loop; ends in
         /// ``MoveTarget/chunkWritten(_:now:)``.
         case writeChunk(request: UInt64, name: String, offset: UInt64, bytes: [UInt8])
-        /// Every piece is written (an empty file has none): sync the incomplete copy, and compare its size and
-        /// checksum, as read back. Where they are right, give it its name, and sync the directory; else delete it. Off
-        /// the loop; ends in ``MoveTarget/fileFinished(_:isSound:now:)``.
+        /// Every piece is written (an empty file has none): compare the incomplete copy's size and checksum, as read
+        /// back. Where they are right, give it its name; else delete it. It need not be durable: what a crash leaves in
+        /// `incoming` is compared again. Off the loop; ends in ``MoveTarget/fileFinished(_:isSound:now:)``.
         case finishFile(MoveFile)
-        /// `incoming` has every file: link them into the shard's store, sync the directories, and open it; then tell
-        /// the node's log of the shard at the store's applied mark, flushed. Ends in
+        /// `incoming` has every file: link them into the shard's store, sync them and the directories, and open it;
+        /// then tell the node's log of the shard at the store's applied mark, flushed. Ends in
         /// ``MoveTarget/installed(applied:now:)``.
         case installStore([MoveFile])
         /// Ask for what comes after a position. Ends in ``MoveTarget/pulled(_:_:now:)``.
