@@ -114,24 +114,34 @@ final class EtcdProcess: Sendable {
             "these tests need \(name), and it is not in PATH: apt-get install etcd-server openssl, or run deploy/test")
     }
 
-    /// Ports of loopback that nobody listens on at the moment.
+    /// Ports of loopback that nobody listens on, each given once: below the range from which the kernel takes those of
+    /// outgoing connections, so that they are still free when a member comes back.
     static func freePorts(_ count: Int) throws -> [Int] {
-        var sockets: [Int32] = []
-        defer { for socket in sockets { close(socket) } }
-        return try (0..<count).map { _ in
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            sockets.append(descriptor)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let result = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                    bind(descriptor, address, length) == 0 ? getsockname(descriptor, address, &length) : -1
-                }
+        var ports: [Int] = []
+        for _ in 0..<2000 where ports.count < count {
+            let port = nextPort.withLock { next in
+                defer { next = next < 19_999 ? next + 1 : 12_000 }
+                return next
             }
-            guard result == 0 else { throw HarnessError("no free port on loopback: errno \(errno)") }
-            return Int(UInt16(bigEndian: address.sin_port))
+            if isFree(port) { ports.append(port) }
+        }
+        guard ports.count == count else { throw HarnessError("no \(count) free ports between 12000 and 19999") }
+        return ports
+    }
+
+    private static let nextPort = Mutex(12_000 + Int(getpid()) % 8_000)
+
+    private static func isFree(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
         }
     }
 }
