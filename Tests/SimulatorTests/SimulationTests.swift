@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct SimulationTests {
     /// Found bugs once, or stand for a kind of trouble; more of the same is the swarm's work.
-    @Test(arguments: [1, 2, 3, 4, 5, 6, 722, 808, 976, 1226, 1790, 3263, 6823] as [UInt64])
+    @Test(arguments: [1, 2, 3, 4, 5, 6, 722, 808, 976, 1226, 1790, 3263, 6823, 290_807] as [UInt64])
     func aSeedIsClean(seed: UInt64) {
         let result = Simulation(options: SimulationOptions(seed: seed)).run()
         #expect(result.violation == nil, "seed \(seed): \(result.violation?.detail ?? "")")

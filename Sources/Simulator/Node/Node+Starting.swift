@@ -36,18 +36,21 @@ extension Node {
             }
         }
         var replay = Replay(stores: stores, epochs: epochs)
+        let refusals = disk.refusalsForSpace
         log.open(
             NodeLog.Opening(
                 identity: Self.identity, applied: marks, saltSeed: random.next(), time: clock.wall,
                 replay: { [self] records in replay.take(records, audit, world) },
-                done: { [self] result in opened(result, epochs) }))
+                done: { [self] result in opened(result, epochs, isRefusedSpace: disk.refusalsForSpace > refusals) }))
     }
 
-    private func opened(_ result: Result<RecoveryReport, LogOpenError>, _ epochs: [Epoch?]) {
+    private func opened(
+        _ result: Result<RecoveryReport, LogOpenError>, _ epochs: [Epoch?], isRefusedSpace: Bool
+    ) {
         switch result {
         case .failure(let error):
             world.trace.note(world.now, .recovery, 1) { "node: cannot open the log: \(error)" }
-            if !mayRefuse(error) { world.fail(.soundLogRefused, "\(error)") }
+            if !mayRefuse(error, isRefusedSpace) { world.fail(.soundLogRefused, "\(error)") }
             giveUp()
         case .success(let report):
             note(report)
@@ -63,10 +66,12 @@ extension Node {
     }
 
     /// A log may be refused for what the disk does, and for nothing else.
-    private func mayRefuse(_ error: LogOpenError) -> Bool {
+    ///
+    /// - Parameter isRefusedSpace: the disk was full when this start asked; by the time it gives up it may not be.
+    private func mayRefuse(_ error: LogOpenError, _ isRefusedSpace: Bool) -> Bool {
         switch error {
         case .readFailed, .writeFailed: true
-        case .storageFull: world.now < disk.fullUntil
+        case .storageFull: isRefusedSpace
         default: !audit.damagedShards.isEmpty
         }
     }

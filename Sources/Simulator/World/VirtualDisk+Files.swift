@@ -133,6 +133,7 @@ extension VirtualDisk {
     private func isFull() -> Bool {
         guard world.now < fullUntil else { return false }
         world.faults.took(.diskFull)
+        refusalsForSpace += 1
         return true
     }
 }

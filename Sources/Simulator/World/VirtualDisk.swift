@@ -28,7 +28,9 @@ final class VirtualDisk {
     var durableNames = NameTable()
     var pendingNames: [NameChange] = []
     /// Writes that need new blocks fail until this time.
-    var fullUntil: UInt64 = 0
+    private(set) var fullUntil: UInt64 = 0
+    /// Operations that were refused for that so far.
+    var refusalsForSpace: UInt64 = 0
     /// Each operation takes this many times as long until then.
     private var slowUntil: UInt64 = 0
     private var slowFactor: UInt64 = 1
