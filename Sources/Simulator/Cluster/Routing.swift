@@ -60,7 +60,9 @@ extension NodeAgent {
         switch routed.route.next(owner: owner, now: now) {
         case .execute:
             guard node.state == .serving else {
-                return refuse(routed, Problem(.shuttingDown, "the node is stopping; try again"))
+                // The route decides: after an attempt whose answer was lost, this says nothing of that one.
+                let problem = Problem(.shuttingDown, "the node is stopping; try again")
+                return answered(routed, .refused(problem, currentVersion: nil, nil))
             }
             guard let held = node.shard(shard) else {
                 routed.route.notSent(now: now)
