@@ -63,15 +63,7 @@ struct MoveLedger: Sendable {
         if let known = map.shard(shard), known.revision.rawValue == revision,
             let transaction = MoveStep.handOver(shard, by: node, in: map)
         {
-            do throws(MetadataError) {
-                if case .committed = try await metadata.transaction(transaction) {
-                    return .committed(known.record.epoch.next)
-                }
-            } catch .unavailable {
-                return .notSent
-            } catch {
-                return .unknown
-            }
+            if let outcome = await attempt(transaction, known) { return outcome }
         }
         return await handOverAsRead(at: revision)
     }
@@ -86,27 +78,25 @@ struct MoveLedger: Sendable {
                 let transaction = MoveStep.handOver(
                     before, by: node, mapRevision: map, mapEntry: entry.modRevision)
             else { return .notSent }
-            return try await commit(transaction, before)
+            if let outcome = await attempt(transaction, before) { return outcome }
+            let now = try await read()
+            // Another shard's handover changed the map's revision meanwhile, and this one's record is as it was.
+            return now.revision == before.revision ? .notSent : .conflict(now)
         } catch {
             return .notSent
         }
     }
 
-    private func commit(
-        _ transaction: MetadataTransaction, _ before: ShardEntry
-    ) async throws(MetadataError) -> Handover {
+    /// `nil` where its condition failed.
+    private func attempt(_ transaction: MetadataTransaction, _ before: ShardEntry) async -> Handover? {
         do throws(MetadataError) {
-            if case .committed = try await metadata.transaction(transaction) {
-                return .committed(before.record.epoch.next)
-            }
+            guard case .committed = try await metadata.transaction(transaction) else { return nil }
+            return .committed(before.record.epoch.next)
         } catch .unavailable {
             return .notSent
         } catch {
             return .unknown
         }
-        let now = try await read()
-        // Another shard's handover changed the map's revision meanwhile, and this one's record is as it was.
-        return now.revision == before.revision ? .notSent : .conflict(now)
     }
 }
 
