@@ -79,7 +79,7 @@ extension Durability {
                 try node.crash()
                 for microseconds in [0, 1_000, 5_000, 20_000, 80_000] as [UInt32] {
                     try node.launch()
-                    #expect(try eventually(within: 30, every: 1) { (try? node.admin("/readyz")) != nil })
+                    #expect(eventually(within: 30, every: 1) { (try? node.admin("/readyz")) != nil })
                     usleep(microseconds)
                     #expect(try node.stop() == .exited(0), "after \(microseconds) µs:\n\(node.log)")
                 }
