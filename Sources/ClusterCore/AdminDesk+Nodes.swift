@@ -55,10 +55,13 @@ extension AdminDesk {
         guard !others.isEmpty else {
             return refuse("\(id) is the last active node: add a node, or uncordon one, then drain \(id)")
         }
-        guard held == 0 || others.contains(where: map.takes) else {
+        // What drains under way have still to bring somewhere must not lose its last place either.
+        let leaving = map.shards.count { $0.primary == id || map.node($0.primary)?.state == .draining }
+        guard leaving == 0 || others.contains(where: map.takes) else {
             let why = others.map { map.obstacle(toTarget: $0.id)?.description ?? "\($0.id) has weight 0" }
+            let whose = leaving == held ? id.description : "\(id) and of nodes that are being drained"
             return refuse(
-                "nobody can take the \(count(held, "shard")) of \(id) (\(why.joined(separator: ", "))): "
+                "nobody can take the \(count(leaving, "shard")) of \(whose) (\(why.joined(separator: ", "))): "
                     + "start or add a node, then drain \(id)")
         }
         var draining = node

@@ -154,6 +154,16 @@ import Testing
         #expect(try decide(.drain(n1), store).isRefused(.refused), "no other node is active")
     }
 
+    @Test func aDrainLeavesAPlaceForThoseUnderWay() throws {
+        var store = MemoryMetadata.founded(["n1", "n2", "n3"])
+        store.setAlive(n3, false)
+        try carryOut(.drain(n1), &store)
+        // It holds nothing, but what is drained from n1 has nowhere else to go.
+        #expect(try decide(.drain(n2), store).isRefused(.refused))
+        store.setAlive(n3, true)
+        #expect(try carryOut(.drain(n2), &store) == "op-2")
+    }
+
     @Test func removeIsForNodesWithoutShards() throws {
         var store = MemoryMetadata.founded(["n1", "n2", "n3"])
         #expect(try decide(.remove(n1), store).isRefused(.refused))
