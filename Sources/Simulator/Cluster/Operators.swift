@@ -50,9 +50,15 @@ final class Operators {
                 if: [.absent(.node(Founding.name(index)))],
                 then: [.put(.node(Founding.name(index)), Founding.record(index).encoded())])
         ) { [self] result in
-            guard case .success(.committed) = result else { return joined = index }
+            // A conflict: an earlier attempt came through, and only its answer was lost.
+            guard case .success = result else { return joined = index }
             nemesis?.join(nodes[index])
         }
+    }
+
+    /// Starts what is registered, though the answer to that was lost.
+    private func startRegistered(_ map: ClusterMap) {
+        for (index, node) in nodes.enumerated() where map.node(Founding.name(index)) != nil { nemesis?.join(node) }
     }
 
     // MARK: Commands
@@ -110,6 +116,7 @@ final class Operators {
     func letGoOn() {
         metadata.range(MetadataKey("")) { [self] result in
             guard let read = try? result.get(), let map = metadata.map(read) else { return }
+            startRegistered(map)
             for operation in map.operations where operation.state == .paused { run(.resume(operation.id), on: map) }
             for node in map.nodes where node.state == .cordoned || node.weight == .zero {
                 if node.state == .cordoned { run(.uncordon(node.id), on: map) }

@@ -83,9 +83,10 @@ final class Nemesis {
         }
     }
 
-    /// Another node has been made a member.
+    /// Starts a node that has been made a member, unless it was started before.
     func join(_ node: Node) {
-        node.agent?.isKnown = true
+        guard let agent = node.agent, !agent.isKnown else { return }
+        agent.isKnown = true
         restart(node, after: 0)
     }
 
