@@ -114,7 +114,7 @@ final class NodeParts: Sendable {
         let calls = CallCount()
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
-            expiry: expiry, time: time, calls: calls)
+            expiry: expiry, time: time, gate: MoveGate(calls: calls))
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(

@@ -5,8 +5,9 @@ public import Primitives
 /// | offset | bytes | field |
 /// | --- | --- | --- |
 /// | 0 | 8 | epoch of the source |
-/// | 8 | 4 | number of files |
-/// | 12 | … | files, one after the other: |
+/// | 8 | 4 | milliseconds for which the source begins no other move |
+/// | 12 | 4 | number of files |
+/// | 16 | … | files, one after the other: |
 /// | +0 | 8 | size in bytes |
 /// | +8 | 4 | CRC32C of the whole file |
 /// | +12 | 2 | m, length of the name |
@@ -26,17 +27,20 @@ public struct MoveManifest: Sendable, Equatable {
     }
 
     public let epoch: Epoch
+    public let pauseMilliseconds: UInt32
     public let files: [File]
 
     private static let fileBytesMin = 14
 
-    public init(epoch: Epoch, files: [File]) {
+    public init(epoch: Epoch, pauseMilliseconds: UInt32, files: [File]) {
         self.epoch = epoch
+        self.pauseMilliseconds = pauseMilliseconds
         self.files = files
     }
 
     init(from input: inout WireInput) throws(PeerWireError) {
         epoch = try input.epoch()
+        pauseMilliseconds = try input.uint32()
         let count = try input.count(max: Limits.peerManifestFilesMax, bytesEach: Self.fileBytesMin)
         var files: [File] = []
         files.reserveCapacity(count)
@@ -51,6 +55,7 @@ public struct MoveManifest: Sendable, Equatable {
 
     func write<Output: WireOutput>(to output: inout Output) {
         output.write(epoch)
+        output.write(pauseMilliseconds)
         output.write(UInt32(files.count))
         for file in files {
             output.write(file.byteCount)

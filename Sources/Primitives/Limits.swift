@@ -99,7 +99,7 @@ public enum Limits {
     public static let moveFileAttemptsMax = 3
     /// From so many requests a second on, callers count as using a node, and its moves begin this far apart.
     public static let movePaceCallsPerSecond: UInt64 = 50
-    public static let movePaceMilliseconds: UInt64 = 1000
+    public static let movePaceMilliseconds: UInt64 = 1500
     public static let movePullBytesMax = 4 << 20
     /// How long a pull waits at the source for something to be given.
     public static let movePullMilliseconds: UInt64 = 1000

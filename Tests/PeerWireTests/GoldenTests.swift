@@ -129,10 +129,11 @@ import Testing
         #expect(
             PeerResponse.refused(PeerRefusal(.overloaded, "no")).frame(id: 7)
                 == Bytes().u16(3).u16(2).text("no").frame(type: 0x42, id: 7))
-        let manifest = MoveManifest(epoch: Epoch(4), files: [.init(name: "f", byteCount: 16, checksum: 1)])
+        let manifest = MoveManifest(
+            epoch: Epoch(4), pauseMilliseconds: 1000, files: [.init(name: "f", byteCount: 16, checksum: 1)])
         #expect(
             PeerResponse.manifest(manifest).frame(id: 7)
-                == Bytes().u64(4).u32(1).u64(16).u32(1).u16(1).text("f").frame(type: 0x50, id: 7))
+                == Bytes().u64(4).u32(1000).u32(1).u64(16).u32(1).u16(1).text("f").frame(type: 0x50, id: 7))
         #expect(
             PeerResponse.chunk(bytes: [1, 2], checksum: 9).frame(id: 7)
                 == Bytes().u32(9).u32(2).adding([1, 2]).frame(type: 0x51, id: 7))

@@ -123,10 +123,10 @@ enum Samples {
             .answer(.page(ListPage(items: [], next: nil, shardCount: 16, missing: []))),
             .notOwner(mapRevision: 0xFFEE), .refused(PeerRefusal(.shuttingDown, "going")),
             .refused(PeerRefusal(.init(rawValue: 999), "")),
-            .manifest(MoveManifest(epoch: Epoch(4), files: [])),
+            .manifest(MoveManifest(epoch: Epoch(4), pauseMilliseconds: 0, files: [])),
             .manifest(
                 MoveManifest(
-                    epoch: Epoch(4),
+                    epoch: Epoch(4), pauseMilliseconds: 1000,
                     files: [
                         .init(name: "000012.sst", byteCount: 1 << 33, checksum: 0xDEAD_BEEF),
                         .init(name: "CURRENT", byteCount: 16, checksum: 1),

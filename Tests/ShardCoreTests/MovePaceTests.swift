@@ -33,6 +33,19 @@ import Testing
         #expect(pace(callsPerSecond: 0).nextBegin <= time(2000))
     }
 
+    @Test func callersOfTheOtherNodeAreSparedToo() {
+        var pace = pace(callsPerSecond: 0)
+        pace.spare(milliseconds: 300, now: time(2000))
+        #expect(pace.nextBegin == time(2300))
+        pace.spare(milliseconds: 0, now: time(2100))
+        #expect(pace.nextBegin == time(2300), "another source without callers lifts nothing")
+        pace.spare(milliseconds: .max, now: time(2200))
+        #expect(pace.nextBegin == time(2200 + Limits.movePaceMilliseconds), "no word of another node holds longer")
+        var used = self.pace(callsPerSecond: Limits.movePaceCallsPerSecond)
+        used.spare(milliseconds: 1, now: time(2000))
+        #expect(used.nextBegin == time(2000 + Limits.movePaceMilliseconds))
+    }
+
     @Test func theRateIsThatOfTheLastWindow() {
         var pace = pace(callsPerSecond: 10_000)
         pace.observe(calls: 20_007, now: time(2100))

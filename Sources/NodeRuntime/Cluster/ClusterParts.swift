@@ -74,7 +74,7 @@ struct MoveTools: Sendable {
     let resources: StoreResources
     let expiry: ExpiryClock
     let time: NodeTime
-    let calls: CallCount
+    let gate: MoveGate
     let pool = MovePool()
     let counters = MoveCounters()
 

@@ -242,6 +242,7 @@ final class InboundMove: @unchecked Sendable {
             guard case .manifest(let manifest) = response, let files = manifest.moveFiles else {
                 return move.machine.requestFailed(number, now: NodeTime.monotonic())
             }
+            move.tools.gate.spare(milliseconds: UInt64(manifest.pauseMilliseconds))
             move.machine.opened(
                 number, .manifest(epoch: manifest.epoch, files: files), now: NodeTime.monotonic())
         }

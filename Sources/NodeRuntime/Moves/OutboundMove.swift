@@ -148,7 +148,8 @@ final class OutboundMove: @unchecked Sendable {
         switch effect {
         case .makeCheckpoint(let session): makeCheckpoint(session)
         case .dropCheckpoint(let session): dropCheckpoint(session)
-        case .answerOpen(let ticket, let answer): replies.removeValue(forKey: ticket)?.send(PeerResponse(answer))
+        case .answerOpen(let ticket, let answer):
+            replies.removeValue(forKey: ticket)?.send(PeerResponse(answer, pause: tools.gate.pause))
         case .answerPull(let ticket, let answer): replies.removeValue(forKey: ticket)?.send(PeerResponse(answer))
         case .enterHandover: enterHandover()
         case .freeze: freeze()
@@ -285,12 +286,13 @@ final class OutboundMove: @unchecked Sendable {
 }
 
 extension PeerResponse {
-    init(_ answer: MoveOpenAnswer) {
+    /// - Parameter pause: nanoseconds for which this node begins no other move.
+    init(_ answer: MoveOpenAnswer, pause: UInt64) {
         switch answer {
         case .manifest(let epoch, let files):
             self = .manifest(
                 MoveManifest(
-                    epoch: epoch,
+                    epoch: epoch, pauseMilliseconds: UInt32(clamping: pause / 1_000_000),
                     files: files.map { .init(name: $0.name, byteCount: $0.byteCount, checksum: $0.crc) }))
         case .failed(let reason): self = .refused(PeerRefusal(.failed, reason))
         case .restart: self = .refused(PeerRefusal(.unknownSession, "the session is over; begin a new one"))

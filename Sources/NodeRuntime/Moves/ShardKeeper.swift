@@ -24,7 +24,6 @@ final class ShardKeeper: Sendable {
         /// Shards that were handed over and are being put away.
         var retiring: Set<ShardID> = []
         var isEmptyingTrash = false
-        var pace = MovePace()
         var isWakeUpSet = false
         /// Sessions are numbered upwards, so that the network cannot bring an old one back.
         var lastSession: [ShardID: MoveSession] = [:]
@@ -60,7 +59,7 @@ final class ShardKeeper: Sendable {
         view.observe { [pulse] _ in pulse.beat() }
         await pulse.drive(every: Self.periodNanoseconds) {
             let map = view.map
-            moves.withLockedValue { $0.pace.observe(calls: tools.calls.count, now: NodeTime.monotonic()) }
+            tools.gate.observe()
             for shard in map.shardIDs { await settle(shard, map.shards[Int(shard.rawValue)], map) }
             emptyTrash()
         }
@@ -76,17 +75,6 @@ final class ShardKeeper: Sendable {
         tools.pool.submit { [self] in
             try? tools.folders.emptyTrash(now: tools.time.now())
             moves.withLockedValue { $0.isEmptyingTrash = false }
-        }
-    }
-
-    /// Nanoseconds until this node may take part in another move; 0, and the move counts as begun.
-    private func pause() -> UInt64 {
-        let now = NodeTime.monotonic()
-        return moves.withLockedValue { moves in
-            moves.pace.observe(calls: tools.calls.count, now: now)
-            let pause = moves.pace.nextBegin.nanoseconds(since: now)
-            if pause == 0 { moves.pace.begun(now: now) }
-            return pause
         }
     }
 
@@ -122,25 +110,12 @@ final class ShardKeeper: Sendable {
             outbound.map { follow($0, entry) }
         }
         if let inbound { inbound.throttle(bytesPerSecond: map.rate(of: inbound.move)) }
-        let mayBegin = record.move?.to == view.node && inbound == nil
-        let mayGive = record.move?.from == view.node && outbound == nil && !isRetiring
-        guard mayBegin || mayGive, let entry = try? await ledger(shard).read() else { return }
-        await begin(entry, map)
-    }
-
-    /// Takes the part that the record, just read, gives to this node, which has none in the shard so far. The map would
-    /// not do: it may still show a move that has come to its end here.
-    private func begin(_ entry: ShardEntry, _ map: ClusterMap) async {
-        guard let move = entry.record.move else { return }
-        let isOurs = entry.record.primary == view.node
-        if move.to == view.node, !isOurs {
-            let pause = pause()
-            guard pause == 0 else { return wakeUp(after: pause) }
-            receive(entry, move, bytesPerSecond: map.rate(of: move))
-        } else if move.from == view.node, isOurs {
-            give(entry, move)
-        } else if move.from == view.node, move.stage == .retire {
-            await finishRetire(entry)
+        guard let move = record.move else { return }
+        let isOurs = record.primary == view.node
+        if move.to == view.node, !isOurs, inbound == nil {
+            await receive(shard, map)
+        } else if move.from == view.node, outbound == nil, !isRetiring {
+            if isOurs { await give(shard) } else if move.stage == .retire { await finishRetire(shard, map) }
         }
     }
 
@@ -148,12 +123,25 @@ final class ShardKeeper: Sendable {
         MoveLedger(metadata: metadata, shard: shard, node: view.node)
     }
 
-    private func receive(_ entry: ShardEntry, _ move: ShardMove, bytesPerSecond: UInt64) {
-        let shard = entry.shard
+    /// The record as it stands now, where it moves the shard from or to this node, whose shard it is or is not so far.
+    /// The map would not do: it may still show a move that has come to its end here.
+    private func readBefore(_ shard: ShardID, isOurs: Bool) async -> (entry: ShardEntry, move: ShardMove)? {
+        guard let entry = try? await ledger(shard).read(), let move = entry.record.move,
+            (isOurs ? move.from : move.to) == view.node, (entry.record.primary == view.node) == isOurs
+        else { return nil }
+        return (entry, move)
+    }
+
+    private func receive(_ shard: ShardID, _ map: ClusterMap) async {
+        // Asked before the reading, which would else be made at every change of the map.
+        guard tools.gate.pause == 0 else { return wakeUp(after: tools.gate.pause) }
+        guard let (entry, move) = await readBefore(shard, isOurs: false) else { return }
+        let pause = tools.gate.enter()
+        guard pause == 0 else { return wakeUp(after: pause) }
         let session = moves.withLockedValue { $0.lastSession[shard] } ?? .before(bootCount: bootCount)
         let inbound = InboundMove(
-            entry, move: move, after: session, bytesPerSecond: bytesPerSecond, tools: tools, ledger: ledger(shard),
-            view: view, peers: peers, logger: logger
+            entry, move: move, after: session, bytesPerSecond: map.rate(of: move), tools: tools,
+            ledger: ledger(shard), view: view, peers: peers, logger: logger
         ) { last in
             self.moves.withLockedValue {
                 $0.inbound[shard] = nil
@@ -165,8 +153,8 @@ final class ShardKeeper: Sendable {
         inbound.begin()
     }
 
-    private func give(_ entry: ShardEntry, _ move: ShardMove) {
-        let shard = entry.shard
+    private func give(_ shard: ShardID) async {
+        guard let (entry, move) = await readBefore(shard, isOurs: true) else { return }
         let outbound = OutboundMove(
             entry, move: move, tools: tools, ledger: ledger(shard), view: view, logger: logger
         ) { host, epoch in
@@ -210,8 +198,8 @@ final class ShardKeeper: Sendable {
         }
     }
 
-    private func finishRetire(_ entry: ShardEntry) async {
-        _ = try? await ledger(entry.shard).take(MoveStep.finishRetire, knowing: entry)
+    private func finishRetire(_ shard: ShardID, _ map: ClusterMap) async {
+        _ = try? await ledger(shard).take(MoveStep.finishRetire, knowing: map.shard(shard))
     }
 
     // MARK: Requests of other nodes
@@ -246,7 +234,7 @@ final class ShardKeeper: Sendable {
     ) {
         var delay = Self.openRetryDelay
         if let outbound = outbound(shard, to: node), outbound.move.operation.description == operation {
-            let pause = pause()
+            let pause = tools.gate.enter()
             guard pause > 0 else { return outbound.open(session, reply: reply) }
             delay = .nanoseconds(Int64(pause))
         }
