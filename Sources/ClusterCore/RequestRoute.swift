@@ -5,8 +5,13 @@ public import Primitives
 /// The way of one request through the cluster, as the node that a client asked sees it: at most one hop, never twice
 /// what must not happen twice (G6), and an end by the deadline.
 ///
-/// Pure. The node calls ``next(owner:now:)`` and does what it says; what came of a hop it tells by
-/// ``notOwner(now:)``, ``notSent(now:)`` or ``answerLost(now:)``, and asks again.
+/// A shard that changes hands shows as latency and never as an error (G8): what was surely not executed is tried again
+/// while the request's time lasts. An owner that cannot be reached is tried for a moment only, for its shards are
+/// unavailable then, and callers are to hear so.
+///
+/// Pure, and its owner's alone. The node calls ``next(owner:now:)`` and does what it says; what came of it the node
+/// tells by ``notOwner(now:)``, ``notYet(now:)``, ``notSent(_:now:)``, ``answerLost(_:now:)`` or ``answered(_:now:)``,
+/// and asks again.
 public struct RequestRoute: Sendable {
     public enum Step: Sendable {
         /// This node owns the shard: execute here.
@@ -15,7 +20,7 @@ public struct RequestRoute: Sendable {
         case forward(NodeID)
         /// A forwarded request that this node does not own: answer so, and do nothing.
         case answerNotOwner
-        /// Read the map from the metadata store, then ask again; where it cannot be read, ask again all the same.
+        /// Have the map read from the metadata store, then ask again; where it cannot be read, ask again all the same.
         case readMap
         /// Ask again then.
         case pause(until: MonotonicTime)
@@ -35,9 +40,10 @@ public struct RequestRoute: Sendable {
     private var pausedUntil: MonotonicTime?
     private var mustReadMap = false
     private var pauses: UInt64 = 0
-
-    private static let pauseMilliseconds: UInt64 = 10
-    private static let pauseMillisecondsMax: UInt64 = 200
+    /// Since when no attempt has reached the owner.
+    private var unreachableSince: MonotonicTime?
+    /// What has last gone wrong.
+    private var trouble: String?
 
     /// - Parameters:
     ///   - node: this one.
@@ -62,16 +68,13 @@ public struct RequestRoute: Sendable {
     public mutating func next(owner: NodeID?, now: MonotonicTime) -> Step {
         if isForwarded, !mutants.has(.staleMapForwarded) { return owner == node ? .execute : .answerNotOwner }
         if isLost, !mayRepeat, !mutants.has(.forwardedTwice) { return .refuse(unknown) }
-        if now >= deadline {
-            if isLost, isWrite { return .refuse(unknown) }
-            return .refuse(Problem(.shardUnavailable, "the shard's owner cannot be reached; nothing was done"))
-        }
-        if let until = pausedUntil, until > now { return .pause(until: min(until, deadline)) }
-        pausedUntil = nil
+        if now >= deadline || isUnreachable(now) { return .refuse(isLost && isWrite ? unknown : unavailable) }
         if mustReadMap {
             mustReadMap = false
             return .readMap
         }
+        if let until = pausedUntil, until > now { return .pause(until: min(until, deadline)) }
+        pausedUntil = nil
         guard let owner else {
             rest(now)
             return .pause(until: pausedUntil ?? deadline)
@@ -79,15 +82,34 @@ public struct RequestRoute: Sendable {
         return owner == node ? .execute : .forward(owner)
     }
 
+    private func isUnreachable(_ now: MonotonicTime) -> Bool {
+        guard let unreachableSince else { return false }
+        return now.nanoseconds(since: unreachableSince) >= Limits.routeUnreachableMilliseconds * 1_000_000
+    }
+
     /// The owner by our map says that it is not, and has done nothing: one of the two maps is old.
-    public mutating func notOwner(now: MonotonicTime) { rest(now) }
+    public mutating func notOwner(now: MonotonicTime) {
+        unreachableSince = nil
+        rest(now)
+    }
+
+    /// This node is the owner and does not serve the shard yet, or has just given it up; nothing was done.
+    public mutating func notYet(now: MonotonicTime) {
+        unreachableSince = nil
+        rest(now)
+    }
 
     /// The request has not left this node, or not reached the machine of its shard.
-    public mutating func notSent(now: MonotonicTime) { rest(now) }
+    public mutating func notSent(_ reason: String, now: MonotonicTime) {
+        trouble = reason
+        unreachableSince = unreachableSince ?? now
+        rest(now)
+    }
 
     /// The request was sent, and no answer will come.
-    public mutating func answerLost(now: MonotonicTime) {
+    public mutating func answerLost(_ reason: String, now: MonotonicTime) {
         isLost = true
+        trouble = reason
         rest(now)
     }
 
@@ -102,18 +124,29 @@ public struct RequestRoute: Sendable {
         guard now < deadline, problem.code.retry.description == "safe" else {
             return .refused(unknown, currentVersion: nil, nil)
         }
+        unreachableSince = nil
         rest(now)
         return nil
     }
 
     private mutating func rest(_ now: MonotonicTime) {
-        let pause = min(Self.pauseMilliseconds << min(pauses, 8), Self.pauseMillisecondsMax)
+        let pause = min(Limits.routePauseMilliseconds << min(pauses, 8), Limits.routePauseMillisecondsMax)
         pauses += 1
         pausedUntil = now.adding(nanoseconds: pause * 1_000_000)
         mustReadMap = true
     }
 
     private var unknown: Problem {
-        Problem(.outcomeUnknown, "the write was sent to the shard's owner, and no answer came")
+        Problem(.outcomeUnknown, "the shard's owner had the write when its answer was lost\(because)")
     }
+
+    private var unavailable: Problem {
+        Problem(
+            .shardUnavailable,
+            trouble == nil
+                ? "the shard is changing hands for longer than a request waits; nothing was done"
+                : "the shard's owner cannot be reached; nothing was done\(because)")
+    }
+
+    private var because: String { trouble.map { ": \($0)" } ?? "" }
 }

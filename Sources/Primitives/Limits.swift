@@ -116,7 +116,16 @@ public enum Limits {
     /// A shard that has moved away stays in the trash for this long.
     public static let moveTrashSeconds: UInt64 = 24 * 3600
 
-    // MARK: Cluster control (DESIGN §8)
+    // MARK: Requests for shards of other nodes (DESIGN §4)
+
+    /// From an attempt that executed nothing to the next; doubles up to the maximum.
+    public static let routePauseMilliseconds: UInt64 = 5
+    public static let routePauseMillisecondsMax: UInt64 = 100
+    /// A node that cannot be reached is tried for this long before its shards count as unavailable, so that a
+    /// connection that is made anew costs no error.
+    public static let routeUnreachableMilliseconds: UInt64 = 200
+
+    // MARK: Transactions and operations of a cluster (DESIGN §8)
 
     /// Conditions, and changes, of one metadata transaction: what an etcd of default settings takes.
     public static let transactionOperationsMax = 128
@@ -157,8 +166,10 @@ public enum Limits {
     public static let peerConnectMillisecondsMax: Int64 = 1000
     public static let peerHandshakeMillisecondsMax: Int64 = 3000
     public static let peerPingMilliseconds: Int64 = 5000
-    public static let peerBackoffMillisecondsMin: Int64 = 100
-    public static let peerBackoffMillisecondsMax: Int64 = 2000
+    /// Between attempts to connect; doubles up to the maximum. Shorter than ``routeUnreachableMilliseconds``: what a
+    /// request is told of a node that cannot be reached was tried anew for it, so a node that is back is used at once.
+    public static let peerBackoffMillisecondsMin: Int64 = 25
+    public static let peerBackoffMillisecondsMax: Int64 = 150
     public static let peerIdleSecondsMax: Int64 = 300
     /// Deadlines of requests to peers are looked at this often.
     public static let peerSweepMilliseconds: Int64 = 50

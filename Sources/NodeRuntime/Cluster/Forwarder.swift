@@ -9,22 +9,13 @@ import PeerWire
 import Primitives
 import ShardCore
 
-/// Sends requests for shards of other nodes to their owners: one hop at most (DESIGN §4).
-///
-/// What was surely not executed is tried again while the request's time lasts, so that a shard that changes hands shows
-/// as latency and never as an error (G8). A write whose answer was lost is answered `outcome-unknown` and never sent
-/// again (G6).
+/// Brings requests for shards of other nodes to their owners, each by its ``ClusterCore/RequestRoute``, which decides
+/// every step: this carries them out.
 final class Forwarder: ArrivalRouter {
     let view: ClusterView
     let peers: PeerClient
     /// Made with the forwarder in hand, so it is set afterwards: once, before any request.
     private let served = NIOLockedValueBox<NodeBackend?>(nil)
-
-    /// Between two tries of a request whose shard is changing hands.
-    private static let retryDelay = TimeAmount.milliseconds(5)
-    /// A node that could not be reached is asked for this long before its shards count as unavailable, so that a
-    /// restarted connection costs no error.
-    private static let unreachablePatience = TimeAmount.milliseconds(200)
 
     init(view: ClusterView, peers: PeerClient) {
         self.view = view
@@ -41,107 +32,141 @@ final class Forwarder: ArrivalRouter {
             (arrival.target.sink as? ForwardedReply)?.notOwner(view.map.mapRevision)
             return
         }
-        let deadline = NIODeadline.uptimeNanoseconds(0) + Self.remaining(of: arrival)
-        send(arrival, firstFailure: nil, deadline: deadline)
+        // Out of the call that brought the request, which is still under way.
+        arrival.target.sink.eventLoop.execute { self.advance(RoutedArrival(arrival, node: self.view.node)) }
     }
 
-    /// The moment at which the request's time is over, by NIO's clock.
-    private static func remaining(of arrival: Arrival) -> TimeAmount {
-        let waited = NodeTime.monotonic().nanoseconds(since: arrival.time)
-        let limit = Limits.requestSecondsMax * 1_000_000_000
-        let left = limit > waited ? limit - waited : 0
-        return .nanoseconds(Int64(NIODeadline.now().uptimeNanoseconds) + Int64(left))
-    }
-
-    private func send(_ arrival: Arrival, firstFailure: NIODeadline?, deadline: NIODeadline) {
-        guard NIODeadline.now() < deadline else {
-            return refuse(arrival, .shardUnavailable, "it is changing hands for longer than a request waits")
-        }
-        guard let peer = view.peer(of: arrival.shard) else {
-            return refuse(arrival, .shardUnavailable, "no node that could be asked serves it")
-        }
-        // The map names this node, and the shard is not served here yet: it has just come, or is about to go.
-        guard peer.node != view.node else { return tryAgain(arrival, firstFailure: firstFailure, deadline: deadline) }
-        peers.send(
-            Self.request(arrival, view.map.mapRevision, deadline), to: peer, lane: .requests, deadline: deadline,
-            on: arrival.target.sink.eventLoop
-        ) { outcome in
-            self.finish(arrival, peer, outcome, firstFailure: firstFailure, deadline: deadline)
-        }
-    }
-
-    private static func request(_ arrival: Arrival, _ map: MapRevision, _ deadline: NIODeadline) -> PeerRequest {
-        let left = deadline.millisecondsFromNow
-        return switch arrival.work {
-        case .write(let operation): .write(operation, deadlineMilliseconds: left, mapRevision: map.rawValue)
-        case .read(let request): .read(request, deadlineMilliseconds: left, mapRevision: map.rawValue)
-        }
-    }
-
-    private func finish(
-        _ arrival: Arrival, _ peer: PeerAddress, _ outcome: PeerOutcome, firstFailure: NIODeadline?,
-        deadline: NIODeadline
-    ) {
-        switch outcome {
-        case .response(.answer(let answer)): backend?.deliverLate(answer, arrival.target)
-        case .response(.notOwner):
-            view.refresh()
-            tryAgain(arrival, firstFailure: nil, deadline: deadline)
-        case .response(.refused(let refusal)) where refusal.code == .overloaded:
-            refuse(arrival, .overloaded, "node \(peer.node), which serves it: \(refusal.text)")
-        case .response(.refused(let refusal)) where refusal.surelyNotExecuted:
-            unreachable(arrival, peer, refusal.text, firstFailure, deadline)
-        case .notSent(let reason): unreachable(arrival, peer, reason, firstFailure, deadline)
-        case .response(let other): lost(arrival, peer, "it answered \(other)")
-        case .lost(let reason): lost(arrival, peer, reason)
-        case .timedOut: lost(arrival, peer, "it did not answer in time")
-        }
-    }
-
-    /// Nothing was executed.
-    private func unreachable(
-        _ arrival: Arrival, _ peer: PeerAddress, _ reason: String, _ firstFailure: NIODeadline?,
-        _ deadline: NIODeadline
-    ) {
-        let first = firstFailure ?? .now()
-        guard NIODeadline.now() - first < Self.unreachablePatience else {
-            return refuse(
-                arrival, .shardUnavailable, "node \(peer.node), which serves it, cannot be reached: \(reason)")
-        }
-        view.refresh()
-        tryAgain(arrival, firstFailure: first, deadline: deadline)
-    }
-
-    /// It may have been executed: a read is asked again, a write is not.
-    private func lost(_ arrival: Arrival, _ peer: PeerAddress, _ reason: String) {
-        let detail = "node \(peer.node) had the request when its answer was lost: \(reason)"
-        switch arrival.work {
-        case .write: refuse(arrival, .outcomeUnknown, detail)
-        case .read: refuse(arrival, .shardUnavailable, detail)
-        }
-    }
-
-    private func tryAgain(_ arrival: Arrival, firstFailure: NIODeadline?, deadline: NIODeadline) {
-        arrival.target.sink.eventLoop.scheduleTask(in: Self.retryDelay) {
-            // The shard may be this node's by now.
-            guard let backend = self.backend, case .elsewhere = backend.seat(of: arrival.shard) else {
-                self.backend?.take(arrival)
-                // The answer of a read is there at once, and no call of the connection is under way that would write
-                // it.
-                arrival.target.sink.flushAnswers()
+    /// Takes the next steps of the request's way.
+    private func advance(_ routed: RoutedArrival) {
+        while true {
+            switch routed.route.next(owner: owner(of: routed.arrival.shard), now: NodeTime.monotonic()) {
+            case .execute:
+                guard let backend, backend.takes(routed.arrival.shard) else {
+                    // The map names this node, and the shard is not served here yet, or no more.
+                    routed.route.notYet(now: NodeTime.monotonic())
+                    continue
+                }
+                return execute(routed, backend)
+            case .forward(let node):
+                guard let peer = view.address(of: node) else {
+                    routed.route.notSent("node \(node) has no address", now: NodeTime.monotonic())
+                    continue
+                }
+                return forward(routed, to: peer)
+            case .answerNotOwner: preconditionFailure("forwarded requests do not come here")
+            case .readMap: view.refresh()
+            case .pause(let until):
+                let nanoseconds = until.nanoseconds(since: NodeTime.monotonic())
+                routed.loop.scheduleTask(in: .nanoseconds(Int64(clamping: nanoseconds))) { self.advance(routed) }
                 return
+            case .refuse(let problem):
+                return deliver(.refused(problem, currentVersion: nil, nil), routed)
             }
-            self.send(arrival, firstFailure: firstFailure, deadline: deadline)
         }
     }
 
-    private func refuse(_ arrival: Arrival, _ code: ProblemCode, _ detail: String) {
-        let problem = Problem(code, "shard \(arrival.shard): \(detail)")
-        let place = ShardPosition(shard: arrival.shard, position: .zero)
-        let refusal = Answer.refused(problem, currentVersion: nil, place)
-        let target = arrival.target
-        // Out of the call that brought the request, where it is still under way.
-        target.sink.eventLoop.execute { [backend] in backend?.deliverLate(refusal, target) }
+    /// A shard that has come here is this node's, whatever its map says so far.
+    private func owner(of shard: ShardID) -> NodeID {
+        backend?.takes(shard) == true ? view.node : view.owner(of: shard)
+    }
+
+    private func execute(_ routed: RoutedArrival, _ backend: NodeBackend) {
+        // What the route has lost bears on what may be answered, so the answer comes by way of it.
+        let sink = RoutedReply(to: routed.loop) { self.answered(routed, $0) }
+        backend.take(routed.arrival.answering(ReplyTarget(sink: sink, slot: 0)))
+    }
+
+    private func forward(_ routed: RoutedArrival, to peer: PeerAddress) {
+        let left = routed.deadline.nanoseconds(since: NodeTime.monotonic())
+        let deadline = NIODeadline.now() + .nanoseconds(Int64(clamping: left))
+        peers.send(
+            routed.request(view.map.mapRevision, milliseconds: deadline.millisecondsFromNow), to: peer,
+            lane: .requests, deadline: deadline, on: routed.loop
+        ) { outcome in
+            self.finish(routed, peer, outcome)
+        }
+    }
+
+    private func finish(_ routed: RoutedArrival, _ peer: PeerAddress, _ outcome: PeerOutcome) {
+        let now = NodeTime.monotonic()
+        switch outcome {
+        case .response(.answer(let answer)): return answered(routed, answer)
+        case .response(.refused(let refusal)) where refusal.code == .overloaded:
+            let problem = Problem(.overloaded, "node \(peer.node): \(refusal.text)")
+            return answered(routed, .refused(problem, currentVersion: nil, nil))
+        case .response(.notOwner): routed.route.notOwner(now: now)
+        case .response(.refused(let refusal)) where refusal.surelyNotExecuted:
+            routed.route.notSent("node \(peer.node): \(refusal.text)", now: now)
+        case .notSent(let reason): routed.route.notSent("node \(peer.node): \(reason)", now: now)
+        case .response(let other): routed.route.answerLost("node \(peer.node) answered \(other)", now: now)
+        case .lost(let reason): routed.route.answerLost("node \(peer.node): \(reason)", now: now)
+        case .timedOut: routed.route.answerLost("node \(peer.node) did not answer in time", now: now)
+        }
+        advance(routed)
+    }
+
+    private func answered(_ routed: RoutedArrival, _ answer: Answer) {
+        guard let answer = routed.route.answered(answer, now: NodeTime.monotonic()) else { return advance(routed) }
+        deliver(answer, routed)
+    }
+
+    private func deliver(_ answer: Answer, _ routed: RoutedArrival) {
+        backend?.deliverLate(answer.placed(in: routed.arrival.shard), routed.arrival.target)
+    }
+}
+
+/// A request on its way to the owner of its shard.
+///
+/// SAFETY (`@unchecked Sendable`): touched on the loop of its connection only.
+private final class RoutedArrival: @unchecked Sendable {
+    let arrival: Arrival
+    let deadline: MonotonicTime
+    var route: RequestRoute
+    var loop: any EventLoop { arrival.target.sink.eventLoop }
+
+    init(_ arrival: Arrival, node: NodeID) {
+        self.arrival = arrival
+        deadline = arrival.time.adding(nanoseconds: Limits.requestSecondsMax * 1_000_000_000)
+        let (isWrite, mayRepeat) =
+            switch arrival.work {
+            case .write(let operation): (true, operation.idempotencyKey != nil)
+            case .read: (false, true)
+            }
+        route = RequestRoute(
+            node: node, isForwarded: false, isWrite: isWrite, mayRepeat: mayRepeat, deadline: deadline)
+    }
+
+    func request(_ map: MapRevision, milliseconds: UInt32) -> PeerRequest {
+        switch arrival.work {
+        case .write(let operation): .write(operation, deadlineMilliseconds: milliseconds, mapRevision: map.rawValue)
+        case .read(let request): .read(request, deadlineMilliseconds: milliseconds, mapRevision: map.rawValue)
+        }
+    }
+}
+
+/// The way back of a request that went astray and is executed here after all.
+private final class RoutedReply: ReplySink {
+    let eventLoop: any EventLoop
+    private let whenAnswered: @Sendable (Answer) -> Void
+
+    init(to loop: any EventLoop, _ whenAnswered: @escaping @Sendable (Answer) -> Void) {
+        eventLoop = loop
+        self.whenAnswered = whenAnswered
+    }
+
+    func deliver(_ answer: Answer, slot: UInt64) { whenAnswered(answer) }
+
+    /// Each answer is written out as it comes.
+    func flushAnswers() {}
+}
+
+extension Answer {
+    /// A refusal that was made on the way says which shard it is about.
+    fileprivate func placed(in shard: ShardID) -> Answer {
+        guard case .refused(let problem, let version, nil) = self else { return self }
+        return .refused(
+            Problem(problem.code, "shard \(shard): \(problem.detail)"), currentVersion: version,
+            ShardPosition(shard: shard, position: .zero))
     }
 }
 

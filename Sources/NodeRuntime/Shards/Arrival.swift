@@ -11,6 +11,11 @@ struct Arrival {
     let time: MonotonicTime
     /// It came from another node, which must not get it forwarded again: it is told that this node is not the owner.
     let isForwarded: Bool
+
+    /// The same request, answered elsewhere.
+    func answering(_ target: ReplyTarget) -> Arrival {
+        Arrival(shard: shard, work: work, target: target, time: time, isForwarded: isForwarded)
+    }
 }
 
 /// Takes requests whose shard this node does not serve.

@@ -49,7 +49,14 @@ final class NodeBackend: EntityBackend {
 
     func shard(of key: EntityKey) -> ShardID { table.shard(of: key.ringHash) }
 
-    func seat(of shard: ShardID) -> ShardTable.Seat { table[shard] }
+    /// Whether requests for the shard are this node's to answer, if only with a refusal.
+    func takes(_ shard: ShardID) -> Bool {
+        switch table[shard] {
+        case .served(let host): host.takesRequests || host.hasFailed
+        case .elsewhere: false
+        case .unavailable: true
+        }
+    }
 
     func currentPosition(of key: EntityKey) -> ShardPosition? {
         place(table.shard(of: key.ringHash))

@@ -65,7 +65,7 @@ extension NodeAgent {
                 return answered(routed, .refused(problem, currentVersion: nil, nil))
             }
             guard let held = node.shard(shard) else {
-                routed.route.notSent(now: now)
+                routed.route.notYet(now: now)
                 return advance(routed)
             }
             node.execute(routed.line, for: .routed(routed), on: held)
@@ -86,7 +86,7 @@ extension NodeAgent {
         if isDown(other), node.random.chance(1, in: 2) {
             // The connection is refused: that is certain.
             return node.schedule(after: Span.millisecond) { [self] in
-                routed.route.notSent(now: now)
+                routed.route.notSent("the connection is refused", now: now)
                 advance(routed)
             }
         }
@@ -96,7 +96,7 @@ extension NodeAgent {
         node.send(.peer(.forward(number, routed.line, milliseconds: milliseconds, hops: 1), from: node.index), endpoint)
         node.schedule(after: node.options.timeoutNanoseconds / 2) { [self] in
             guard forwards.removeValue(forKey: number) != nil else { return }
-            routed.route.answerLost(now: now)
+            routed.route.answerLost("no answer came in time", now: now)
             advance(routed)
         }
     }
@@ -107,7 +107,7 @@ extension NodeAgent {
         case .line: world.fail(.oneHop, "a request of a node that is alone cannot be sent on")
         case .routed(let routed):
             world.probes.reached(.sentOn)
-            routed.route.notSent(now: now)
+            routed.route.notYet(now: now)
             advance(routed)
         case .peer(let asker, let request, _):
             world.probes.reached(.sentOn)
