@@ -2,15 +2,12 @@ import ClusterCore
 import DequeModule
 import Entities
 import HashRing
-import LogCore
 import LogFiles
 import LogFormat
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
-import NIOPosix
 import PeerTransport
-import PeerWire
 import Primitives
 import RocksStore
 import ShardCore
@@ -24,24 +21,24 @@ final class InboundMove: @unchecked Sendable {
     let shard: ShardID
     let move: ShardMove
     let progress = NIOLockedValueBox<ShardCore.MoveProgress?>(nil)
-    private let loop: ShardLoop
-    private let tools: MoveTools
+    let loop: ShardLoop
+    let tools: MoveTools
     private let ledger: MoveLedger
-    private let view: ClusterView
-    private let peers: PeerClient
+    let view: ClusterView
+    let peers: PeerClient
     private let logger: Logger
     /// How it ended; on the loop, once.
     private let whenEnded: @Sendable (_ lastSession: MoveSession) -> Void
-    private var machine: MoveTarget
-    private var store: ShardStore?
-    private var batch = StoreBatch()
+    var machine: MoveTarget
+    var store: ShardStore?
+    var batch = StoreBatch()
     /// Effects given to the log and not yet applied, from the one after the store's applied position on.
-    private var pending: [(position: Position, effect: EntityEffect)] = []
-    private var durable: DurableMark?
+    var pending: [(position: Position, effect: EntityEffect)] = []
+    var durable: DurableMark?
     /// The last position given to the log.
-    private var appended: Position?
+    var appended: Position?
     /// What waits until the log has all that it was given.
-    private var whenLogHasAll: (@Sendable (InboundMove) -> Void)?
+    var whenLogHasAll: (@Sendable (InboundMove) -> Void)?
     private var alarm: Scheduled<Void>?
     private var hasEnded = false
     /// The record as last read. Readings may overtake each other; older ones tell nothing.
@@ -49,9 +46,6 @@ final class InboundMove: @unchecked Sendable {
     /// Work on the disk keeps its order: what is removed is gone before it is written anew.
     private var waitingWork = Deque<@Sendable () -> Void>()
     private var isWorking = false
-
-    /// A peer that asks for nothing for this long after an answer was due is given up by the transport.
-    private static let answerSlack = TimeAmount.seconds(1)
 
     init(
         _ entry: ShardEntry, move: ShardMove, after session: MoveSession, bytesPerSecond: UInt64,
@@ -100,7 +94,7 @@ final class InboundMove: @unchecked Sendable {
     }
 
     /// Runs `work` on the move pool behind the work given before, and then `done` on the loop.
-    private func offLoop<Value: Sendable>(
+    func offLoop<Value: Sendable>(
         _ work: @escaping @Sendable () throws -> Value,
         done: @escaping @Sendable (InboundMove, Value) -> Void
     ) {
@@ -127,7 +121,7 @@ final class InboundMove: @unchecked Sendable {
 
     // MARK: Effects
 
-    private func carryOn() {
+    func carryOn() {
         while !hasEnded, let effect = machine.nextEffect(now: NodeTime.monotonic()) { carryOut(effect) }
         let now = machine.progress
         progress.withLockedValue { $0 = now }
@@ -210,244 +204,6 @@ final class InboundMove: @unchecked Sendable {
         }
     }
 
-    // MARK: Requests to the source
-
-    private func ask(
-        _ request: PeerRequest, waiting milliseconds: UInt64 = 0, lane: PeerLane, number: UInt64,
-        done: @escaping @Sendable (InboundMove, PeerResponse) -> Void
-    ) {
-        guard let peer = view.address(of: move.from) else {
-            return machine.requestFailed(number, now: NodeTime.monotonic())
-        }
-        let limit = TimeAmount.milliseconds(Int64(Limits.moveAnswerMilliseconds + milliseconds)) + Self.answerSlack
-        peers.send(
-            request, to: peer, lane: lane, deadline: .now() + limit, on: loop.eventLoop
-        ) { outcome in
-            switch outcome {
-            case .response(.refused(let refusal)) where refusal.code == .unknownSession:
-                self.machine.restartAsked(number, now: NodeTime.monotonic())
-            case .response(.refused), .notSent, .lost, .timedOut:
-                self.machine.requestFailed(number, now: NodeTime.monotonic())
-            case .response(let response): done(self, response)
-            }
-            self.carryOn()
-        }
-    }
-
-    private func requestOpen(_ number: UInt64, _ session: MoveSession) {
-        ask(
-            .moveOpen(shard: shard, operation: move.operation.description, session: session.rawValue), lane: .bulk,
-            number: number
-        ) { move, response in
-            guard case .manifest(let manifest) = response, let files = manifest.moveFiles else {
-                return move.machine.requestFailed(number, now: NodeTime.monotonic())
-            }
-            move.tools.gate.spare(milliseconds: UInt64(manifest.pauseMilliseconds))
-            move.machine.opened(
-                number, .manifest(epoch: manifest.epoch, files: files), now: NodeTime.monotonic())
-        }
-    }
-
-    private func requestChunk(
-        _ number: UInt64, _ session: MoveSession, _ file: Int, _ offset: UInt64, _ length: Int
-    ) {
-        ask(
-            .moveFetch(
-                shard: shard, session: session.rawValue, file: UInt32(file), offset: offset, length: UInt32(length)),
-            lane: .bulk, number: number
-        ) { move, response in
-            guard case .chunk(let bytes, let crc) = response else {
-                return move.machine.requestFailed(number, now: NodeTime.monotonic())
-            }
-            move.machine.fetched(number, bytes: bytes, crc: crc, now: NodeTime.monotonic())
-        }
-    }
-
-    private func requestPull(
-        _ number: UInt64, _ session: MoveSession, _ after: Position, _ durable: Position, _ bytesMax: Int,
-        _ wait: UInt64
-    ) {
-        ask(
-            .movePull(
-                shard: shard, session: session.rawValue, after: after, durable: durable, bytesMax: UInt32(bytesMax),
-                waitMilliseconds: UInt32(wait)), waiting: wait, lane: .requests, number: number
-        ) { move, response in
-            guard case .records(let records) = response else {
-                return move.machine.requestFailed(number, now: NodeTime.monotonic())
-            }
-            move.machine.pulled(number, MovePullAnswer(records), now: NodeTime.monotonic())
-        }
-    }
-
-    // MARK: Files
-
-    /// An incomplete copy of a file has this after its name.
-    private static let partSuffix = ".part"
-
-    private func examineFiles() {
-        let folder = tools.folders.incoming(shard)
-        offLoop {
-            try MoveFiles.makeDirectory(folder)
-            return try MoveFiles.entries(of: folder).filter { !$0.hasSuffix(Self.partSuffix) }
-                .map { try MoveFiles.describe(folder, $0) }
-        } done: { move, files in
-            move.machine.examined(local: files, now: NodeTime.monotonic())
-        }
-    }
-
-    private func removeFiles(_ names: [String]) {
-        let folder = tools.folders.incoming(shard)
-        offLoop {
-            for name in names { try MoveFiles.remove("\(folder)/\(name)") }
-        } done: { _, _ in
-        }
-    }
-
-    private func writeChunk(_ request: UInt64, _ name: String, _ offset: UInt64, _ bytes: [UInt8]) {
-        let folder = tools.folders.incoming(shard)
-        offLoop {
-            try MoveFiles.write(bytes, to: name + Self.partSuffix, in: folder, offset: offset)
-        } done: { move, _ in
-            move.machine.chunkWritten(request, now: NodeTime.monotonic())
-        }
-    }
-
-    private func finishFile(_ file: MoveFile) {
-        let folder = tools.folders.incoming(shard)
-        offLoop {
-            let part = file.name + Self.partSuffix
-            try MoveFiles.finish(part, in: folder, bytes: file.byteCount)
-            let found = try MoveFiles.describe(folder, part)
-            guard found.byteCount == file.byteCount, found.crc == file.crc else {
-                try MoveFiles.remove("\(folder)/\(part)")
-                return false
-            }
-            try MoveFiles.rename("\(folder)/\(part)", to: "\(folder)/\(file.name)")
-            return true
-        } done: { move, isSound in
-            move.machine.fileFinished(file.name, isSound: isSound, now: NodeTime.monotonic())
-        }
-    }
-
-    // MARK: The store
-
-    private func installStore(_ files: [MoveFile]) {
-        let (source, target) = (tools.folders.incoming(shard), tools.folders.store(shard))
-        let (resources, expiry, log) = (tools.resources, tools.expiry, tools.log)
-        offLoop { () throws -> (ShardStore, Timestamp) in
-            try MoveFiles.install(files, from: source, to: target)
-            let store = try ShardStore.open(
-                directory: target, resources: resources, create: false, expiredRow: expiry.filter)
-            // The mark names a place in the log of the source; in this node's log nothing of the shard is needed.
-            var batch = StoreBatch()
-            let mark = store.appliedAtOpen
-            try store.apply(
-                &batch, applied: AppliedState(epoch: mark.epoch, position: mark.position, lsn: log.durableLSN))
-            try store.flush()
-            return (store, try ShardClockRow.read(from: store))
-        } done: { move, opened in
-            move.install(opened.0, clock: opened.1)
-        }
-    }
-
-    private func install(_ store: ShardStore, clock: Timestamp) {
-        self.store = store
-        tools.time.advance(atLeastTo: clock)
-        let mark = store.applied
-        pending = []
-        durable = nil
-        appended = nil
-        tools.log.adopt(AppliedMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn))
-        tools.flushes.add(store, for: shard)
-        machine.installed(applied: mark.position, now: NodeTime.monotonic())
-    }
-
-    private func append(_ append: AppendGroup) {
-        var effects: [(Position, EntityEffect)] = []
-        var position = append.first
-        for payload in append.payloads {
-            guard let effect = EntityEffect(decoding: payload) else {
-                return machine.localFailed("position \(position) is in no format known here", now: NodeTime.monotonic())
-            }
-            effects.append((position, effect))
-            position = position.next
-        }
-        let batch = AppendBatch(
-            lane: loop.index, shard: shard, epoch: append.epoch, firstPosition: append.first,
-            payloads: append.payloads, time: tools.time.now())
-        guard tools.flushes.hasRoomForWrites, tools.log.submit(batch) == .accepted else {
-            return machine.appendRefused(now: NodeTime.monotonic())
-        }
-        pending += effects
-        appended = batch.lastPosition
-        machine.appendAccepted()
-    }
-
-    /// The node's log has made records of the shard durable. On the loop.
-    func logDurable(_ mark: DurableMark) {
-        durable = mark
-        if let waiting = whenLogHasAll {
-            guard hasLogAll else { return }
-            whenLogHasAll = nil
-            waiting(self)
-        } else {
-            machine.logDurable(upTo: mark.position)
-        }
-        carryOn()
-    }
-
-    private func apply() {
-        guard let store, let durable else { return }
-        let due = pending.prefix { $0.position <= durable.position }
-        guard let last = due.last else { return }
-        batch.clear()
-        for (_, effect) in due { batch.put(effect) }
-        batch.put(clock: tools.time.now())
-        do {
-            try store.apply(
-                &batch, applied: AppliedState(epoch: durable.epoch, position: last.position, lsn: durable.lsn))
-        } catch {
-            return machine.localFailed("the store of shard \(shard) failed: \(error)", now: NodeTime.monotonic())
-        }
-        pending.removeFirst(due.count)
-        machine.applied(upTo: last.position)
-    }
-
-    private var hasLogAll: Bool { appended.map { $0 <= durable?.position ?? .zero } ?? true }
-
-    /// Closes and deletes the store, if there is one, and gives its records in the log up, once they are all written:
-    /// the log does not take the shard anew while it still has some of it.
-    private func discardStore(done: @escaping @Sendable (InboundMove) -> Void) {
-        guard hasLogAll else {
-            whenLogHasAll = { $0.discardStore(done: done) }
-            return
-        }
-        // An installation that is under way opens a store first, which is then there to be closed.
-        offLoop {
-        } done: { move, _ in
-            move.discardOpenStore(done: done)
-        }
-    }
-
-    private func discardOpenStore(done: @escaping @Sendable (InboundMove) -> Void) {
-        let old = store
-        store = nil
-        pending = []
-        durable = nil
-        appended = nil
-        tools.log.release(shard)
-        let (shard, flushes, folder) = (shard, tools.flushes, tools.folders.store(shard))
-        offLoop {
-            if let old {
-                flushes.remove(shard)
-                old.close()
-            }
-            try MoveFiles.remove(folder)
-        } done: { move, _ in
-            done(move)
-        }
-    }
-
     // MARK: The end
 
     private func serve(_ epoch: Epoch, _ applied: Position) {
@@ -495,34 +251,5 @@ final class InboundMove: @unchecked Sendable {
             self.machine.tick(now: NodeTime.monotonic())
             self.carryOn()
         }
-    }
-}
-
-extension MoveManifest {
-    /// `nil` where a name is no plain file name: it would lead out of its folder.
-    fileprivate var moveFiles: [MoveFile]? {
-        var result: [MoveFile] = []
-        for file in files {
-            guard !file.name.isEmpty, !file.name.contains("/"), file.name != ".", file.name != "..",
-                !file.name.utf8.contains(0)
-            else { return nil }
-            result.append(MoveFile(name: file.name, byteCount: file.byteCount, crc: file.checksum))
-        }
-        return result
-    }
-}
-
-extension MovePullAnswer {
-    init(_ records: MoveRecords) {
-        let phase: Phase =
-            switch records.phase {
-            case .streaming: .streaming
-            case .frozen(let through): .frozen(through: through)
-            case .handedOver(let epoch): .handedOver(epoch)
-            case .restart: .restart
-            }
-        self.init(
-            epoch: records.epoch, first: records.first, payloads: records.payloads, applied: records.applied,
-            phase: phase)
     }
 }

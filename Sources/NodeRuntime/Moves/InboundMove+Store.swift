@@ -1,0 +1,127 @@
+import Entities
+import LogCore
+import LogFiles
+import LogFormat
+import Primitives
+import RocksStore
+import ShardCore
+
+/// The store that is made of the files, and the records that it follows the source by, through this node's log.
+extension InboundMove {
+    func installStore(_ files: [MoveFile]) {
+        let (source, target) = (tools.folders.incoming(shard), tools.folders.store(shard))
+        let (resources, expiry, log) = (tools.resources, tools.expiry, tools.log)
+        offLoop { () throws -> (ShardStore, Timestamp) in
+            try MoveFiles.install(files, from: source, to: target)
+            let store = try ShardStore.open(
+                directory: target, resources: resources, create: false, expiredRow: expiry.filter)
+            // The mark names a place in the log of the source; in this node's log nothing of the shard is needed.
+            var batch = StoreBatch()
+            let mark = store.appliedAtOpen
+            try store.apply(
+                &batch, applied: AppliedState(epoch: mark.epoch, position: mark.position, lsn: log.durableLSN))
+            try store.flush()
+            return (store, try ShardClockRow.read(from: store))
+        } done: { move, opened in
+            move.install(opened.0, clock: opened.1)
+        }
+    }
+
+    private func install(_ store: ShardStore, clock: Timestamp) {
+        self.store = store
+        tools.time.advance(atLeastTo: clock)
+        let mark = store.applied
+        pending = []
+        durable = nil
+        appended = nil
+        tools.log.adopt(AppliedMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn))
+        tools.flushes.add(store, for: shard)
+        machine.installed(applied: mark.position, now: NodeTime.monotonic())
+    }
+
+    func append(_ append: AppendGroup) {
+        var effects: [(Position, EntityEffect)] = []
+        var position = append.first
+        for payload in append.payloads {
+            guard let effect = EntityEffect(decoding: payload) else {
+                return machine.localFailed("position \(position) is in no format known here", now: NodeTime.monotonic())
+            }
+            effects.append((position, effect))
+            position = position.next
+        }
+        let batch = AppendBatch(
+            lane: loop.index, shard: shard, epoch: append.epoch, firstPosition: append.first,
+            payloads: append.payloads, time: tools.time.now())
+        guard tools.flushes.hasRoomForWrites, tools.log.submit(batch) == .accepted else {
+            return machine.appendRefused(now: NodeTime.monotonic())
+        }
+        pending += effects
+        appended = batch.lastPosition
+        machine.appendAccepted()
+    }
+
+    /// The node's log has made records of the shard durable. On the loop.
+    func logDurable(_ mark: DurableMark) {
+        durable = mark
+        if let waiting = whenLogHasAll {
+            guard hasLogAll else { return }
+            whenLogHasAll = nil
+            waiting(self)
+        } else {
+            machine.logDurable(upTo: mark.position)
+        }
+        carryOn()
+    }
+
+    func apply() {
+        guard let store, let durable else { return }
+        let due = pending.prefix { $0.position <= durable.position }
+        guard let last = due.last else { return }
+        batch.clear()
+        for (_, effect) in due { batch.put(effect) }
+        batch.put(clock: tools.time.now())
+        do {
+            try store.apply(
+                &batch, applied: AppliedState(epoch: durable.epoch, position: last.position, lsn: durable.lsn))
+        } catch {
+            return machine.localFailed("the store of shard \(shard) failed: \(error)", now: NodeTime.monotonic())
+        }
+        pending.removeFirst(due.count)
+        machine.applied(upTo: last.position)
+    }
+
+    private var hasLogAll: Bool { appended.map { $0 <= durable?.position ?? .zero } ?? true }
+
+    /// Closes and deletes the store, if there is one, and gives its records in the log up, once they are all written:
+    /// the log does not take the shard anew while it still has some of it.
+    func discardStore(done: @escaping @Sendable (InboundMove) -> Void) {
+        guard hasLogAll else {
+            whenLogHasAll = { $0.discardStore(done: done) }
+            return
+        }
+        // An installation that is under way opens a store first, which is then there to be closed.
+        offLoop {
+        } done: { move, _ in
+            move.discardOpenStore(done: done)
+        }
+    }
+
+    private func discardOpenStore(done: @escaping @Sendable (InboundMove) -> Void) {
+        let old = store
+        store = nil
+        pending = []
+        durable = nil
+        appended = nil
+        tools.log.release(shard)
+        let (shard, flushes, folder) = (shard, tools.flushes, tools.folders.store(shard))
+        offLoop {
+            if let old {
+                flushes.remove(shard)
+                old.close()
+            }
+            try MoveFiles.remove(folder)
+        } done: { move, _ in
+            done(move)
+        }
+    }
+}
