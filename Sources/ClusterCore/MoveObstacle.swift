@@ -28,8 +28,8 @@ extension MoveObstacle: CustomStringConvertible {
         case .unknownNode(let node): "the cluster does not know \(node)"
         case .state(let node, let state): "\(node) is \(state.rawValue)"
         case .notAlive(let node): "\(node) is not alive"
-        case .takesInEnough(let node): "\(node) takes in \(Limits.movesInMax) shards"
-        case .givesAwayEnough(let node): "\(node) gives away \(Limits.movesOutMax) shards"
+        case .takesInEnough(let node): "\(node) takes in \(Limits.movesInMax) shards already"
+        case .givesAwayEnough(let node): "\(node) gives away \(Limits.movesOutMax) shards already"
         case .noController: "no node is the controller"
         }
     }

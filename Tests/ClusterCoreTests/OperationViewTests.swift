@@ -43,8 +43,8 @@ import Testing
         let view = OperationView(operation(), in: try store.map())
         #expect(view.moves.map(\.state) == [.learner, .copy, .catchUp, .handover, .retire, .done, .waiting, .waiting])
         #expect(view.done == 1 && view.total == 8)
-        #expect(view.moves[6].waitsFor == "n2 takes in 2 shards")
-        #expect(view.waitsFor == ["n2 takes in 2 shards"])
+        #expect(view.moves[6].waitsFor == "n2 takes in 2 shards already")
+        #expect(view.waitsFor == ["n2 takes in 2 shards already"])
         #expect(view.etaSeconds == nil && view.bytesTotal == 0)
     }
 

@@ -101,12 +101,12 @@ struct Explanation {
         }
         if let rate = move.bytesPerSecond { text += " at \(OperationText.rate(rate))" }
         if let lag = move.lag { text += ", \(Format.count(lag)) positions behind" }
-        if let wait = move.waitsFor { return text + "; waits for \(wait)" }
+        if let wait = move.waitsFor { return text + "; waits: \(wait)" }
         return text + (move.state == "waiting" ? waits(operation) : "")
     }
 
     private func waits(_ operation: OperationDetail) -> String {
-        operation.waitsFor.isEmpty ? "" : "; waits for " + operation.waitsFor.joined(separator: "; ")
+        operation.waitsFor.isEmpty ? "" : "; waits: " + operation.waitsFor.joined(separator: "; ")
     }
 
     private func shardsText(_ shards: [UInt64]) -> String {

@@ -44,16 +44,16 @@ enum OperationText {
 
     /// What it waits for, else what it is about.
     static func note(_ operation: OperationDetail) -> String? {
-        if !operation.waitsFor.isEmpty { return "waits for " + operation.waitsFor.joined(separator: "; ") }
+        if !operation.waitsFor.isEmpty { return "waits: " + operation.waitsFor.joined(separator: "; ") }
         if operation.state == "paused" { return "paused" }
         return operation.moves.first { $0.state != "waiting" && $0.state != "done" }.map(way)
     }
 
-    /// `shard 17 n1 -> n3 catch-up, 1,204 behind, waits for …`.
+    /// `shard 17 n1 -> n3 catch-up, 1,204 behind, waits: …`.
     static func way(_ move: OperationDetail.Move) -> String {
         var text = "shard \(move.shard) \(move.from ?? "-") -> \(move.to ?? "-") \(move.state)"
         if let lag = move.lag { text += ", \(Format.count(lag)) behind" }
-        if let wait = move.waitsFor { text += ", waits for \(wait)" }
+        if let wait = move.waitsFor { text += ", waits: \(wait)" }
         return text
     }
 
@@ -93,7 +93,7 @@ enum OperationText {
             if !operation.isOver, let left = timeLeft(operation, rate: rate) { copied += ", ETA \(left)" }
             lines.append(copied)
         }
-        lines += operation.waitsFor.map { "waits for \($0)" }
+        lines += operation.waitsFor.map { "waits: \($0)" }
         if !operation.detail.isEmpty { lines.append(operation.detail) }
         if let plan = operation.plan { lines.append("carries out plan \(plan)") }
         for name in ["created", "finished"] {
