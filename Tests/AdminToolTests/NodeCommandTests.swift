@@ -129,7 +129,7 @@ import Testing
                 result.output == """
                     op-1, drain of n1: running, 1 of 2 shards
                     copied 3.0 MiB of 4.0 MiB at 512.0 KiB/s, at most 1.0 MiB/s, ETA 0:02
-                    waits for the limit of two moves
+                    waits: the limit of two moves
                     created 2026-01-02T03:04:05Z
 
                     SHARD  FROM  TO  STATE  COPIED              RATE         BEHIND  WAITS FOR

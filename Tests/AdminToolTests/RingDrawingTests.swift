@@ -155,7 +155,7 @@ import Testing
                     - node n1 (zone z, weight 1 of 2 over 2 active nodes) owns 3 of 4 shards; its quota is 2: 1 over
                     - the plan of now, p7-0a1b2c3d, moves shards 0-1 away from it and nothing to it
                     - operation op-1 (drain, running) has yet to move shards 0-1 away from it and nothing to it; \
-                    waits for disk
+                    waits: disk
 
                     FIELD
                     """))
@@ -170,7 +170,7 @@ import Testing
             #expect(result.output.hasPrefix("HEALTHY\ncluster c, map revision 7, 4 of 4 shards serving\n\nNODE"))
             #expect(
                 result.output.hasSuffix(
-                    "\nop-1, drain of n1: 0 of 2 shards, 1.0 MiB of 4.0 MiB, 512.0 KiB/s, ETA 0:06, waits for disk\n"))
+                    "\nop-1, drain of n1: 0 of 2 shards, 1.0 MiB of 4.0 MiB, 512.0 KiB/s, ETA 0:06, waits: disk\n"))
         }
     }
 
