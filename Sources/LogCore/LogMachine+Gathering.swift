@@ -7,14 +7,16 @@ extension LogMachine {
     /// waited for long. A caller alone never waits, and where callers become fewer only the first group does.
     mutating func isGathering(now: MonotonicTime) -> Bool {
         guard configuration.gatherNanoseconds > 0, !mustSeal, !isClosing, !isWriteBlocked else { return false }
-        guard recordsWaiting * 2 < lastGroupRecords else { return false }
+        let waiting = Self.count(backlog[backlogHead...]) - payloadHead
+        guard waiting * 2 < lastGroupRecords else { return false }
         let until = gatherUntil ?? now.adding(nanoseconds: configuration.gatherNanoseconds)
         gatherUntil = until
         return until > now
     }
 
-    private var recordsWaiting: Int {
-        backlog[backlogHead...].reduce(-payloadHead) { $0 + $1.payloads.count }
+    /// Static: a method would be called on a copy of the machine, for it is called within a change of it.
+    private static func count(_ batches: ArraySlice<AppendBatch>) -> Int {
+        batches.reduce(0) { $0 + $1.payloads.count }
     }
 
     /// A group has been built.
