@@ -159,6 +159,9 @@ let package = Package(
         tests("SimulatorTests", ["Simulator", "ClusterCore", "Entities", "Primitives"]),
         tests(
             "NodeRuntimeTests",
-            ["NodeRuntime", "ClusterCore", "Entities", "HTTPFront", "HashRing", "Primitives", "ShardCore"]),
+            [
+                "NodeRuntime", "ClusterCore", "Entities", "HTTPFront", "HashRing", "Primitives", "RocksStore",
+                "ShardCore", logging,
+            ]),
     ]
 )

@@ -24,6 +24,7 @@ final class NodeParts: Sendable {
     let log: NodeLog
     let flushes: FlushCoordinator
     let space: SpaceGuard
+    private let scrubber: Scrubber
     let resources: StoreResources
     let loops: [ShardLoop]
     let time: NodeTime
@@ -115,6 +116,7 @@ final class NodeParts: Sendable {
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
             expiry: expiry, time: time, gate: MoveGate(calls: calls))
+        scrubber = Scrubber(table: table, pool: movers.pool, logger: logger)
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
@@ -192,7 +194,7 @@ final class NodeParts: Sendable {
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
             expiry.advance(to: time.now())
         }
-        let all = flushes.start(on: loop) + [space.start(on: loop), expiryTimer]
+        let all = flushes.start(on: loop) + [space.start(on: loop), scrubber.start(on: loop), expiryTimer]
         timers.withLockedValue { $0 = all }
         cluster.begin(addresses)
     }
@@ -206,6 +208,7 @@ final class NodeParts: Sendable {
     /// After the listeners have closed: waits for what is in flight, makes everything durable in the stores, and marks
     /// the directory clean.
     func close() async throws {
+        scrubber.stop()
         await cluster.close()
         for timer in timers.withLockedValue({ $0 }) { timer.cancel() }
         let deadline = NIODeadline.now() + Self.idleLimit

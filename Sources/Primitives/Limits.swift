@@ -71,6 +71,11 @@ public enum Limits {
     /// Segments kept zero-filled or emptied ahead of need.
     public static let spareSegmentsMax = 2
 
+    // MARK: The scrub of stores (rule W12)
+
+    /// From one shard's to the next.
+    public static let scrubSeconds: UInt64 = 60
+
     // MARK: Ring (DESIGN §5)
 
     public static let shardsMin = 16

@@ -77,16 +77,19 @@ extension ShardStore {
     ///
     /// RocksDB's C API cannot verify a store that is open, and an iterator of it would take blocks from the cache. So a
     /// checkpoint (hard links, no flush) is opened beside it with direct I/O and a cache of its own, and read through.
-    public func verifyChecksums() throws(StoreError) {
+    public func verifyChecksums() throws(StoreError) { try verifyChecksums { true } }
+
+    /// As ``verifyChecksums()``, and gives up once `isWanted`, asked at each row, says no.
+    public func verifyChecksums(while isWanted: () -> Bool) throws(StoreError) {
         let copy = directory + "/" + Self.verificationName
         try Self.destroyCopy(copy)
         try checkpoint(to: copy, flushesFirst: false)
         let verified = Result<Void, StoreError> { () throws(StoreError) in
             do throws(StoreError) {
-                try readThrough(copy, directly: true)
+                try readThrough(copy, directly: true, while: isWanted)
             } catch StoreError.other {
                 // A file system without O_DIRECT refuses the open as an invalid argument.
-                try readThrough(copy, directly: false)
+                try readThrough(copy, directly: false, while: isWanted)
             }
         }
         try Self.destroyCopy(copy)
@@ -102,7 +105,9 @@ extension ShardStore {
         try rocksCall(in: directory) { rocksdb_checkpoint_create(maker, target, logBytesForFlush, $0) }
     }
 
-    private func readThrough(_ copy: String, directly: Bool) throws(StoreError) {
+    private func readThrough(
+        _ copy: String, directly: Bool, while isWanted: () -> Bool
+    ) throws(StoreError) {
         let options = rocksdb_options_create()
         defer { rocksdb_options_destroy(options) }
         let tables = rocksdb_block_based_options_create()
@@ -114,7 +119,7 @@ extension ShardStore {
         let opened = try rocksCall(in: copy) { rocksdb_open_for_read_only(options, copy, 0, $0) }
         guard let opened else { throw .other(detail: "RocksDB opened nothing and gave no reason") }
         defer { rocksdb_close(opened) }
-        try scan(opened, from: [], below: Self.beyondAllRows, fillsCache: false) { _, _ in .next }
+        try scan(opened, from: [], below: Self.beyondAllRows, fillsCache: false) { _, _ in isWanted() ? .next : .stop }
     }
 
     private static func destroyCopy(_ copy: String) throws(StoreError) {
