@@ -66,10 +66,11 @@ struct RunningNode {
                 readPool: parts.readPool, view: parts.cluster.view, keeper: parts.cluster.keeper))
         server.withLockedValue { $0 = front }
         view.withLockedValue { $0 = parts.view(listen: node.clientAddress, admin: node.adminAddress) }
-        parts.begin(
-            NodeAddresses(
-                listen: node.clientAddress.description, admin: node.adminAddress.description,
-                peer: (configuration.advertisePeer ?? HostPort(peerServer.localAddress)).description))
+        let addresses = NodeAddresses(
+            listen: node.clientAddress.description, admin: node.adminAddress.description,
+            peer: (configuration.advertisePeer ?? HostPort(peerServer.localAddress)).description)
+        parts.begin(addresses)
+        await parts.cluster.becomeKnown(addresses)
         status.becomeReady()
         node.announce(configuration)
         return node
