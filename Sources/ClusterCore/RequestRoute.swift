@@ -88,16 +88,10 @@ public struct RequestRoute: Sendable {
     }
 
     /// The owner by our map says that it is not, and has done nothing: one of the two maps is old.
-    public mutating func notOwner(now: MonotonicTime) {
-        unreachableSince = nil
-        rest(now)
-    }
+    public mutating func notOwner(now: MonotonicTime) { restAsReached(now) }
 
     /// This node is the owner and does not serve the shard yet, or has just given it up; nothing was done.
-    public mutating func notYet(now: MonotonicTime) {
-        unreachableSince = nil
-        rest(now)
-    }
+    public mutating func notYet(now: MonotonicTime) { restAsReached(now) }
 
     /// The request has not left this node, or not reached the machine of its shard.
     public mutating func notSent(_ reason: String, now: MonotonicTime) {
@@ -110,7 +104,7 @@ public struct RequestRoute: Sendable {
     public mutating func answerLost(_ reason: String, now: MonotonicTime) {
         isLost = true
         trouble = reason
-        rest(now)
+        restAsReached(now)
     }
 
     /// What the owner answered. `nil`: it is not the answer to give, ask again.
@@ -124,9 +118,13 @@ public struct RequestRoute: Sendable {
         guard now < deadline, problem.code.retry.description == "safe" else {
             return .refused(unknown, currentVersion: nil, nil)
         }
+        restAsReached(now)
+        return nil
+    }
+
+    private mutating func restAsReached(_ now: MonotonicTime) {
         unreachableSince = nil
         rest(now)
-        return nil
     }
 
     private mutating func rest(_ now: MonotonicTime) {

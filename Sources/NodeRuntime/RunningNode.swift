@@ -70,7 +70,7 @@ struct RunningNode {
             listen: node.clientAddress.description, admin: node.adminAddress.description,
             peer: (configuration.advertisePeer ?? HostPort(peerServer.localAddress)).description)
         parts.begin(addresses)
-        await parts.cluster.becomeKnown(addresses)
+        await parts.cluster.session.becomeKnown(addresses)
         status.becomeReady()
         node.announce(configuration)
         return node

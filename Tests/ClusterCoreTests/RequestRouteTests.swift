@@ -123,6 +123,14 @@ import Testing
         }
     }
 
+    @Test func anOwnerThatTookTheRequestWasReached() {
+        var route = route(mayRepeat: true)
+        route.notSent("refused", now: time(0))
+        let late = 2 * Limits.routeUnreachableMilliseconds
+        route.answerLost("reset", now: time(late))
+        #expect(isForward(step(&route, owner: there, from: late).step))
+    }
+
     @Test func afterALossNoRefusalSaysThatNothingHappened() {
         let refused = Answer.refused(Problem(.overloaded, "full"), currentVersion: nil, nil)
         var route = route(mayRepeat: true)

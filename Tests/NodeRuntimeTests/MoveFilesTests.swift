@@ -9,11 +9,7 @@ import Testing
 @Suite struct MoveFilesTests {
     private let folder: String
 
-    init() throws {
-        let url = FileManager.default.temporaryDirectory.appending(path: "keystead-moves-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        folder = url.path
-    }
+    init() throws { folder = try makeTestFolder("moves") }
 
     private func put(_ text: String, _ name: String, in directory: String) throws {
         try MoveFiles.makeDirectory(directory)

@@ -11,11 +11,7 @@ import Testing
 @Suite struct ScrubberTests {
     private let folder: String
 
-    init() throws {
-        let url = FileManager.default.temporaryDirectory.appending(path: "keystead-scrub-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        folder = url.path
-    }
+    init() throws { folder = try makeTestFolder("scrub") }
 
     /// A shard with one table of rows that do not compress.
     private func host() throws -> ShardHost {

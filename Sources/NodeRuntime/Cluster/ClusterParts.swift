@@ -23,10 +23,6 @@ final class ClusterParts: Sendable {
     private let watcher: MapWatcher
     private let time: NodeTime
     private let tasks = NIOLockedValueBox<[Task<Void, Never>]>([])
-    private let bootCount: UInt64
-
-    private static let knownLimit = TimeAmount.seconds(2)
-    private static let knownPollNanoseconds: UInt64 = 5_000_000
 
     init(
         _ configuration: NodeConfiguration, _ membership: Membership, _ metadata: any MetadataStore,
@@ -34,7 +30,6 @@ final class ClusterParts: Sendable {
     ) throws {
         self.metadata = metadata
         time = movers.time
-        bootCount = membership.node.bootCount
         identity = PeerIdentity(membership)
         view = ClusterView(node: membership.node.id, map: membership.map)
         peers = PeerClient(
@@ -45,18 +40,6 @@ final class ClusterParts: Sendable {
             metadata: metadata, view: view, bootCount: membership.node.bootCount, time: movers.time, logger: logger)
         keeper = ShardKeeper(metadata: metadata, view: view, peers: peers, tools: movers,
             bootCount: membership.node.bootCount, logger: logger)
-    }
-
-    /// Waits until the cluster knows the node as alive and where it is reached, so that whoever acts on its being ready
-    /// finds it in every plan. Not for long: without the metadata store its shards are served all the same (G7).
-    func becomeKnown(_ addresses: NodeAddresses) async {
-        let deadline = NIODeadline.now() + Self.knownLimit
-        while NIODeadline.now() < deadline, !Task.isCancelled {
-            let map = view.map
-            let isKnown = map.sessions[view.node]?.bootCount == bootCount
-            if isKnown, map.node(view.node)?.addresses == addresses { return }
-            try? await Task.sleep(nanoseconds: Self.knownPollNanoseconds)
-        }
     }
 
     /// The time that operations are dated with.

@@ -3,6 +3,7 @@ import ClusterMetadata
 import HashRing
 import Logging
 import NIOConcurrencyHelpers
+import NIOCore
 import Primitives
 
 /// Keeps the node known as alive, tells the cluster where it is reached, and runs the controller while this node has
@@ -20,6 +21,8 @@ final class SessionKeeper: Sendable {
 
     /// Between two looks where nothing changes: operations also move on by time.
     private static let periodNanoseconds: UInt64 = 500_000_000
+    private static let knownLimit = TimeAmount.seconds(2)
+    private static let knownPollNanoseconds: UInt64 = 5_000_000
 
     init(metadata: any MetadataStore, view: ClusterView, bootCount: UInt64, time: NodeTime, logger: Logger) {
         self.metadata = metadata
@@ -45,6 +48,18 @@ final class SessionKeeper: Sendable {
             }
         }
         try? await session.withLockedValue { $0 }?.end()
+    }
+
+    /// Waits until the cluster knows the node as alive and where it is reached, so that whoever acts on its being ready
+    /// finds it in every plan. Not for long: without the metadata store its shards are served all the same (G7).
+    func becomeKnown(_ addresses: NodeAddresses) async {
+        let deadline = NIODeadline.now() + Self.knownLimit
+        while NIODeadline.now() < deadline, !Task.isCancelled {
+            let map = view.map
+            let isKnown = map.sessions[view.node]?.bootCount == bootCount
+            if isKnown, map.node(view.node)?.addresses == addresses { return }
+            try? await Task.sleep(nanoseconds: Self.knownPollNanoseconds)
+        }
     }
 
     /// The node's record says where it is reached.
