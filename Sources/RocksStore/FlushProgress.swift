@@ -32,6 +32,13 @@ struct FlushProgress: Sendable {
         if firstUnflushed == nil { firstUnflushed = first }
     }
 
+    /// A mark that is durable by itself, where nothing else is in memory.
+    mutating func noteDurable(_ mark: AppliedState) {
+        precondition(pinnedLSN == nil, "rows that are only in memory belong to an older mark")
+        applied = mark
+        durable = mark
+    }
+
     /// Begins a flush and gives the mark that will be durable when it ends; `nil` where there is nothing to flush. An
     /// update that slips into the flush after this still counts as unflushed, which errs on the safe side.
     mutating func beginFlush() -> AppliedState? {

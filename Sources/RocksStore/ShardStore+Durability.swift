@@ -30,6 +30,20 @@ extension ShardStore {
         return durable
     }
 
+    /// Puts a mark into a store whose rows are all on the disk, and makes it durable. Blocks; beside no other writer.
+    ///
+    /// By RocksDB's own log, which nothing else is written to: a flush would make a table of the mark alone, and one
+    /// table more is what a compaction of the whole store begins by.
+    public func adopt(_ mark: AppliedState) throws(StoreError) {
+        guard gate.enter() else { throw .closed }
+        defer { gate.leave() }
+        var batch = StoreBatch()
+        put(mark, into: &batch)
+        let handle = batch.handle
+        try rocksCall(in: directory) { rocksdb_write(database, resources.syncedWriteOptions, handle, $0) }
+        progress.withLock { $0.noteDurable(mark) }
+    }
+
     /// The mark up to which everything is on the disk. Any thread.
     public var durable: AppliedState { progress.withLock { $0.durable } }
 

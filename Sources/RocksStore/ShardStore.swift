@@ -3,7 +3,7 @@ internal import Glibc
 public import Primitives
 internal import Synchronization
 
-/// The rows of one shard: one RocksDB in its own directory, without RocksDB's write-ahead log. What is applied and not
+/// The rows of one shard: one RocksDB in its own directory, its rows past RocksDB's write-ahead log. What is applied and not
 /// yet flushed comes back from the node's log, from ``appliedAtOpen`` on.
 ///
 /// Threads: reads and scans from any thread; ``apply(_:applied:firstLSN:)`` from one thread at a time; ``flush()``,
@@ -99,11 +99,7 @@ public final class ShardStore: @unchecked Sendable {
         guard gate.enter() else { throw .closed }
         defer { gate.leave() }
         let previous = self.applied
-        precondition(applied.epoch >= previous.epoch, "an epoch never goes back")
-        precondition(applied.position >= previous.position, "a position never goes back")
-        AppliedState.row.withUnsafeBytes { row in
-            applied.withEncodedBytes { mark in batch.put(row: row, value: mark) }
-        }
+        put(applied, into: &batch)
         let bytes = batch.byteCount + batch.rowCount * FlushProgress.rowOverheadBytes
         defer { batch.clear() }
         let handle = batch.handle
@@ -111,6 +107,15 @@ public final class ShardStore: @unchecked Sendable {
         let first = min(firstLSN ?? previous.lsn.next, applied.lsn)
         progress.withLock { $0.noteApplied(applied, first: first, bytes: bytes) }
         resources.countMemtables(bytes)
+    }
+
+    func put(_ mark: AppliedState, into batch: inout StoreBatch) {
+        let previous = applied
+        precondition(mark.epoch >= previous.epoch, "an epoch never goes back")
+        precondition(mark.position >= previous.position, "a position never goes back")
+        AppliedState.row.withUnsafeBytes { row in
+            mark.withEncodedBytes { value in batch.put(row: row, value: value) }
+        }
     }
 
     private static func readApplied(

@@ -37,6 +37,8 @@ public final class StoreResources: @unchecked Sendable {
     let readFromDisk: OpaquePointer
     let readFromCache: OpaquePointer
     let writeOptions: OpaquePointer
+    /// For what RocksDB's own log keeps: a mark and nothing else.
+    let syncedWriteOptions: OpaquePointer
 
     public init(_ configuration: Configuration = Configuration()) {
         precondition(configuration.shardsMax > 0, "there is room for a shard")
@@ -57,9 +59,12 @@ public final class StoreResources: @unchecked Sendable {
         rocksdb_readoptions_set_read_tier(readFromCache, Self.blockCacheTier)
         writeOptions = rocksdb_writeoptions_create()
         rocksdb_writeoptions_disable_WAL(writeOptions, 1)
+        syncedWriteOptions = rocksdb_writeoptions_create()
+        rocksdb_writeoptions_set_sync(syncedWriteOptions, 1)
     }
 
     deinit {
+        rocksdb_writeoptions_destroy(syncedWriteOptions)
         rocksdb_writeoptions_destroy(writeOptions)
         rocksdb_readoptions_destroy(readFromCache)
         rocksdb_readoptions_destroy(readFromDisk)

@@ -51,6 +51,48 @@ import Testing
         return row(random.below(5000))
     }
 
+    /// As of a store that was copied from another node: rows in tables, and a mark that names a place in another log.
+    @Test func adoptedMarkIsDurableAndMakesNoTable() throws {
+        let rows = (0..<10).map { (row($0), bytes("first")) }
+        do {
+            let store = try ShardStore.new(directory)
+            try store.put(rows, mark(10, lsn: 700))
+            try store.flush()
+            let tables = self.tables
+            try store.adopt(mark(10, epoch: 2, lsn: 3))
+            #expect(self.tables == tables)
+            #expect(store.applied == mark(10, epoch: 2, lsn: 3) && store.durable == store.applied)
+            #expect(store.pinnedLSN == nil)
+            try store.verifyChecksums()
+            try store.put([(row(3), bytes("lost"))], mark(11, epoch: 2, lsn: 4))
+            store.close()
+        }
+        let store = try ShardStore.open(directory: directory, resources: .small(), create: false)
+        #expect(store.appliedAtOpen == mark(10, epoch: 2, lsn: 3))
+        #expect(try store.allRows() == Dictionary(uniqueKeysWithValues: rows))
+    }
+
+    @Test func whatIsFlushedAfterAnAdoptedMarkCounts() throws {
+        let copy = temporary.child("copy")
+        do {
+            let store = try ShardStore.new(directory)
+            try store.put([(row(1), bytes("first"))], mark(1, lsn: 700))
+            try store.flush()
+            try store.adopt(mark(1, lsn: 3))
+            try store.put([(row(1), bytes("second"))], mark(2, lsn: 4))
+            try store.checkpoint(to: copy)
+            try store.flush()
+            store.close()
+        }
+        for directory in [directory, copy] {
+            let store = try ShardStore.open(directory: directory, resources: .small(), create: false)
+            #expect(store.appliedAtOpen == mark(2, lsn: 4))
+            #expect(try store.allRows() == [row(1): bytes("second")])
+        }
+    }
+
+    private var tables: [String] { names(in: directory).filter { $0.hasSuffix(".sst") } }
+
     @Test func pinnedLogFollowsTheFlush() throws {
         let store = try ShardStore.new(directory)
         #expect(store.pinnedLSN == nil)

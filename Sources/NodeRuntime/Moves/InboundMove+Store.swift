@@ -16,11 +16,8 @@ extension InboundMove {
             let store = try ShardStore.open(
                 directory: target, resources: resources, create: false, expiredRow: expiry.filter)
             // The mark names a place in the log of the source; in this node's log nothing of the shard is needed.
-            var batch = StoreBatch()
             let mark = store.appliedAtOpen
-            try store.apply(
-                &batch, applied: AppliedState(epoch: mark.epoch, position: mark.position, lsn: log.durableLSN))
-            try store.flush()
+            try store.adopt(AppliedState(epoch: mark.epoch, position: mark.position, lsn: log.durableLSN))
             return (store, try ShardClockRow.read(from: store))
         } done: { move, opened in
             move.install(opened.0, clock: opened.1)
