@@ -160,8 +160,8 @@ let package = Package(
         tests(
             "NodeRuntimeTests",
             [
-                "NodeRuntime", "ClusterCore", "Entities", "HTTPFront", "HashRing", "Primitives", "RocksStore",
-                "ShardCore", logging,
+                "NodeRuntime", "ClusterCore", "ClusterMetadata", "Entities", "HTTPFront", "HashRing", "Primitives",
+                "RocksStore", "ShardCore", logging,
             ]),
     ]
 )

@@ -24,6 +24,8 @@ class Cluster:
         self.products = products
         self.stack = stack
         self.nodes = []
+        # What `freezes` said of nodes that have gone.
+        self.past = []
         self.metadata = systems.etcd(root)
         stack.enter_context(self.metadata.server)
 
@@ -55,6 +57,13 @@ class Cluster:
     def drain(self, name):
         self.control("node", "drain", name, "--wait")
 
+    def remove(self, node):
+        """Of a node that was drained: out of the cluster, and its process ended."""
+        self.control("node", "remove", node.name)
+        self.nodes.remove(node)
+        self.past.append(frozen(node))
+        node.server.__exit__()
+
     def copy_plainly(self, byte_count):
         """Seconds to copy about so many bytes of the nodes' tables file by file, each synced."""
         target = os.path.join(self.root, "plain-copy")
@@ -74,12 +83,12 @@ class Cluster:
 
     def freezes(self):
         """Of all nodes: how many handovers held requests, how long on average, and the longest's class by its end."""
-        count, total, longest = 0, 0.0, 0.0
-        for node in self.nodes:
-            with urllib.request.urlopen(f"{node.admin}/metrics") as answer:
-                found = freezes(answer.read().decode())
-            count, total, longest = count + found[0], total + found[1], max(longest, found[2])
-        return {"count": count, "mean": total / max(1, count), "upper-end": longest}
+        found = self.past + [frozen(node) for node in self.nodes]
+        count = sum(each[0] for each in found)
+        return {
+            "count": count, "mean": sum(each[1] for each in found) / max(1, count),
+            "upper-end": max(each[2] for each in found),
+        }
 
 
 def copy_file(source, target):
@@ -90,6 +99,11 @@ def copy_file(source, target):
         writer.flush()
         os.fsync(writer.fileno())
     return copied
+
+
+def frozen(node):
+    with urllib.request.urlopen(f"{node.admin}/metrics") as answer:
+        return freezes(answer.read().decode())
 
 
 def freezes(metrics):

@@ -52,13 +52,18 @@ def node(costs):
     return "## One node\n\n" + table(["what", "value"], rows) + "\n"
 
 
-def phases(found):
-    """What callers saw while a cluster changed."""
-    rows = [
-        [name, f"{each['seconds']:.1f}", f"{each['operations']:,}", f"{each['errors']:,}",
-         *(milliseconds(each[part]) for part in ("p50", "p99", "p99.9", "max"))] for name, each in found.items()]
+def phases(cycles):
+    """What callers saw while a cluster changed, time and again."""
+    rows = []
+    for name in cycles[0]:
+        found = [each[name] for each in cycles]
+        middle = lambda part: statistics.median(each[part] for each in found)
+        rows.append([
+            name, f"{middle('seconds'):.1f}", *(f"{sum(each[part] for each in found):,}" for part in ("operations", "errors")),
+            *(milliseconds(middle(part)) for part in ("p50", "p99", "p99.9", "max"))])
     return "## While a node joins and leaves\n\n" + table(
-        ["phase", "seconds", "operations", "failed", "p50 ms", "p99 ms", "p99.9 ms", "max ms"], rows) + "\n"
+        ["phase (medians of the cycles)", "seconds", "operations, all", "failed, all", "p50 ms", "p99 ms", "p99.9 ms",
+         "max ms"], rows) + "\n"
 
 
 def planner(plans):

@@ -58,30 +58,34 @@ struct MoveLedger: Sendable {
 
     /// Gives the shard to the move's target, where the record is still the one of `revision`.
     ///
-    /// - Parameter map: as the watch has told it.
-    func handOver(at revision: UInt64, knowing map: ClusterMap) async -> Handover {
+    /// - Parameters:
+    ///   - map: as the watch has told it.
+    ///   - deadline: no attempt begins after it but the first two.
+    func handOver(at revision: UInt64, knowing map: ClusterMap, until deadline: MonotonicTime) async -> Handover {
         if let known = map.shard(shard), known.revision.rawValue == revision,
             let transaction = MoveStep.handOver(shard, by: node, in: map)
         {
             if let outcome = await attempt(transaction, known) { return outcome }
         }
-        return await handOverAsRead(at: revision)
+        return await handOverAsRead(at: revision, until: deadline)
     }
 
-    /// Another shard's handover may have changed the map's revision, which this node has not heard of.
-    private func handOverAsRead(at revision: UInt64) async -> Handover {
+    /// Every handover changes the map's revision, so those of other shards make this one's condition fail, and it is
+    /// tried again at once: its callers wait.
+    private func handOverAsRead(at revision: UInt64, until deadline: MonotonicTime) async -> Handover {
         do {
-            let before = try await read()
-            guard before.revision.rawValue == revision else { return .conflict(before) }
-            guard let entry = try await metadata.get(.mapRevision).value,
-                let map = try? MapRevision(decoding: entry.value, of: entry.key),
-                let transaction = MoveStep.handOver(
-                    before, by: node, mapRevision: map, mapEntry: entry.modRevision)
-            else { return .notSent }
-            if let outcome = await attempt(transaction, before) { return outcome }
+            repeat {
+                let before = try await read()
+                guard before.revision.rawValue == revision else { return .conflict(before) }
+                guard let entry = try await metadata.get(.mapRevision).value,
+                    let map = try? MapRevision(decoding: entry.value, of: entry.key),
+                    let transaction = MoveStep.handOver(
+                        before, by: node, mapRevision: map, mapEntry: entry.modRevision)
+                else { return .notSent }
+                if let outcome = await attempt(transaction, before) { return outcome }
+            } while NodeTime.monotonic() < deadline
             let now = try await read()
-            // Another shard's handover changed the map's revision meanwhile, and this one's record is as it was.
-            return now.revision == before.revision ? .notSent : .conflict(now)
+            return now.revision.rawValue == revision ? .notSent : .conflict(now)
         } catch {
             return .notSent
         }

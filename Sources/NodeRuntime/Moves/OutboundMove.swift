@@ -243,8 +243,10 @@ final class OutboundMove: @unchecked Sendable {
     }
 
     private func commitHandover(_ revision: UInt64) {
+        let deadline = (frozenAt ?? NodeTime.monotonic()).adding(
+            nanoseconds: Limits.moveFreezeMilliseconds * 1_000_000)
         Task {
-            let outcome = await ledger.handOver(at: revision, knowing: view.map)
+            let outcome = await ledger.handOver(at: revision, knowing: view.map, until: deadline)
             self.onLoop { move in
                 switch outcome {
                 case .committed(let epoch): move.machine?.handoverCommitted(epoch)
