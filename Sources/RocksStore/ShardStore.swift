@@ -3,8 +3,8 @@ internal import Glibc
 public import Primitives
 internal import Synchronization
 
-/// The rows of one shard: one RocksDB in its own directory, its rows past RocksDB's write-ahead log. What is applied and not
-/// yet flushed comes back from the node's log, from ``appliedAtOpen`` on.
+/// The rows of one shard: one RocksDB in its own directory, written past RocksDB's write-ahead log. What is applied and
+/// not yet flushed comes back from the node's log, from ``appliedAtOpen`` on.
 ///
 /// Threads: reads and scans from any thread; ``apply(_:applied:firstLSN:)`` from one thread at a time; ``flush()``,
 /// ``checkpoint(to:)``, ``verifyChecksums()`` and ``close()`` block on the disk and belong on threads that may.

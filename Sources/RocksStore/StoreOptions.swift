@@ -32,8 +32,8 @@ struct StoreOptions: ~Copyable {
     /// - `arena_block_size`: 64 idle shards hold 64 small blocks; the default would be an eighth of the write buffer.
     /// - `write_buffer_size` (set above) is the whole budget, so RocksDB by itself flushes only where one shard has
     ///   taken it all; our scheduler comes long before that.
-    /// - `max_total_wal_size`: RocksDB's own log holds one mark at most (``ShardStore/adopt(_:)``); without the limit it
-    ///   would take room on the disk for the whole write buffer.
+    /// - `max_total_wal_size`: RocksDB's own log holds one mark at most (``ShardStore/adopt(_:)``); without the limit
+    ///   it would take room on the disk for the whole write buffer.
     /// - `allow_concurrent_memtable_write=false`: a shard has one writer.
     /// - Universal compaction: loading unique random rows of 1 KiB (half compressible, 16 shards, 68 times as much data
     ///   as memtables) wrote 1.8 bytes a byte accepted, leveled compaction 2.2; our log adds 0.5. Its price is the room
