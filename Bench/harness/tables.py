@@ -59,7 +59,8 @@ def phases(cycles):
         found = [each[name] for each in cycles]
         middle = lambda part: statistics.median(each[part] for each in found)
         rows.append([
-            name, f"{middle('seconds'):.1f}", *(f"{sum(each[part] for each in found):,}" for part in ("operations", "errors")),
+            name, f"{middle('seconds'):.1f}",
+            *(f"{sum(each[part] for each in found):,}" for part in ("operations", "errors")),
             *(milliseconds(middle(part)) for part in ("p50", "p99", "p99.9", "max"))])
     return "## While a node joins and leaves\n\n" + table(
         ["phase (medians of the cycles)", "seconds", "operations, all", "failed, all", "p50 ms", "p99 ms", "p99.9 ms",
