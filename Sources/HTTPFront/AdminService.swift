@@ -7,6 +7,9 @@ final class AdminService: RequestService {
 
     init(handler: @escaping AdminHandler) { self.handler = handler }
 
+    /// Nothing of it is about one entity.
+    var requestsMayOvertake: Bool { false }
+
     func position(of key: EntityKey) -> ShardPosition? { nil }
 
     func admit(_ head: RequestHead, _ loop: LoopContext) -> Admission {

@@ -42,7 +42,7 @@ extension ConnectionHandler: LoopConnection {
         switch intake {
         case .none, .discard:
             if batch == nil { phase = .finishing }
-        case .collect: break
+        case .collect, .held: break
         case .batch: batch?.exchange.isDraining = true
         }
         settle()

@@ -8,6 +8,8 @@ enum Intake {
     case none
     /// Kept until it is complete, then run.
     case collect(Collected)
+    /// Complete, and to be run once the requests before it on its entity have been answered.
+    case held(Collected)
     /// Given to the running batch.
     case batch
     /// The request has been refused; what is left of its body is dropped, up to this much.
@@ -27,6 +29,7 @@ struct Collected {
 extension ConnectionHandler {
     /// Decodes and runs requests until there are no more bytes or no more room.
     func decodeRequests() {
+        runHeld()
         while case .serving = phase, hasRoom {
             switch decoder.next(&input) {
             case .needMore:
@@ -134,7 +137,7 @@ extension ConnectionHandler {
     private func received(_ piece: ByteBuffer) {
         clocks.bodyReceived(piece.readableBytes)
         switch intake {
-        case .none: preconditionFailure("a body belongs to a request")
+        case .none, .held: preconditionFailure("a body belongs to a request")
         case .collect(let collected):
             guard bodyBytes.count + piece.readableBytes <= collected.bodyBytesMax else {
                 let position = collected.work.key.flatMap(service.position)
@@ -159,13 +162,28 @@ extension ConnectionHandler {
         let ended = intake
         intake = .none
         switch ended {
+        case .held: preconditionFailure("nothing is decoded behind a request that is held")
         case .none, .discard:
             if isDraining { phase = .finishing }
         case .batch:
             batch?.exchange.bodyEnded(now)
             advanceBatch()
-        case .collect(let collected): run(collected)
+        case .collect(let collected):
+            if mustWait(collected.work) { intake = .held(collected) } else { run(collected) }
         }
+    }
+
+    /// Whether it has to take effect after one before it, and could come before that on its way to another node: such
+    /// are not pipelined any further (RFC 9112 §9.3.2).
+    private func mustWait(_ work: Work) -> Bool {
+        guard service.requestsMayOvertake, let key = work.key else { return false }
+        return exchanges.contains { !$0.isAnswered && $0.key == key && ($0.isWrite || work.isWrite) }
+    }
+
+    private func runHeld() {
+        guard case .held(let collected) = intake, !mustWait(collected.work) else { return }
+        intake = .none
+        run(collected)
     }
 
     private func run(_ collected: Collected) {

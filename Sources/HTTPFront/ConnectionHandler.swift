@@ -185,7 +185,11 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     /// Whether another request may be taken in.
     var hasRoom: Bool {
         exchanges.count < Limits.pipelinedRequestsMax && bytesInFlight < FrontLimits.pipelinedBytesMax && socketHasRoom
-            && batchHasRoom
+            && batchHasRoom && !holdsRequest
+    }
+
+    private var holdsRequest: Bool {
+        if case .held = intake { true } else { false }
     }
 
     func flush() {

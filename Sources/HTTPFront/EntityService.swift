@@ -9,6 +9,8 @@ final class EntityService<Backend: EntityBackend>: RequestService {
 
     init(backend: Backend) { self.backend = backend }
 
+    var requestsMayOvertake: Bool { backend.requestsMayOvertake }
+
     func position(of key: EntityKey) -> ShardPosition? { backend.currentPosition(of: key) }
 
     func run(_ work: consuming Work, body: consuming [UInt8], replyTo sink: any ConnectionSink, slot: UInt64) {

@@ -148,6 +148,9 @@ protocol ConnectionSink: ReplySink {
 protocol RequestService: AnyObject, Sendable {
     func admit(_ head: RequestHead, _ loop: LoopContext) -> Admission
 
+    /// As ``EntityBackend/requestsMayOvertake``.
+    var requestsMayOvertake: Bool { get }
+
     /// Answered exactly once through `sink`, as ``EntityBackend`` says.
     func run(_ work: consuming Work, body: consuming [UInt8], replyTo sink: any ConnectionSink, slot: UInt64)
 

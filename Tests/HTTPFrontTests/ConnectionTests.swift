@@ -56,6 +56,48 @@ import Testing
         }
     }
 
+    /// Where requests may overtake each other, one waits for those before it on its entity, unless both read.
+    @Test func requestsOnOneEntityWaitForEachOther() throws {
+        let front = try FrontChannel()
+        front.backend.isHolding = true
+        front.backend.requestsMayOvertake = true
+        try front.send(get("a") + get("a") + put("b", "1") + put("a", "2") + put("c", "3") + get("a"))
+        #expect(front.backend.reads.count == 2 && front.backend.writes.count == 1, "the rest waits")
+        front.release(2, 0)
+        #expect(front.backend.writes.count == 1, "a read before it is still under way")
+        front.release(0)
+        #expect(front.backend.writes.count == 3 && front.backend.reads.count == 2)
+        front.release(0)
+        front.release(0, 1)
+        #expect(try front.takeResponses().map(\.status) == [404, 404, 204, 204, 204, 200])
+    }
+
+    /// One that waits when the node begins to stop is run, and is the last.
+    @Test func heldRequestsAreAnsweredWhenTheNodeStops() throws {
+        let front = try FrontChannel()
+        front.backend.isHolding = true
+        front.backend.requestsMayOvertake = true
+        try front.send(put("a", "1") + put("a", "2") + put("a", "3"))
+        front.drain()
+        front.release(0)
+        front.release(0)
+        let responses = try front.takeResponses()
+        #expect(responses.map(\.status) == [204, 204])
+        #expect(front.backend.writes.count == 2 && !front.isOpen)
+    }
+
+    /// One that waits behind a write that comes to its deadline is run then.
+    @Test func heldRequestsOutliveADeadline() throws {
+        let front = try FrontChannel()
+        front.backend.isHolding = true
+        front.backend.requestsMayOvertake = true
+        try front.send(put("a", "1") + get("a"))
+        front.advance(seconds: Int64(Limits.requestSecondsMax) + 1)
+        #expect(front.backend.reads.count == 1)
+        front.release(1)
+        #expect(try front.takeResponses().map(\.status) == [504, 404])
+    }
+
     @Test func boundsRequestsInFlight() throws {
         let front = try FrontChannel()
         front.backend.isHolding = true
