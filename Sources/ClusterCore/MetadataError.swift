@@ -4,6 +4,8 @@ public enum MetadataError: Error, Sendable, Equatable {
     case unavailable(detail: String)
     /// A transaction may or may not have happened: read again (reliability rule R9).
     case outcomeUnknown(detail: String)
+    /// The same, but the store has answered, by an error: it is decided, and a read made now tells how.
+    case decidedUnread(detail: String)
     /// The history asked for is gone: read the range again and watch from its revision.
     case compacted(oldest: MetadataRevision)
     /// The session named in a transaction has ended; nothing was changed.
@@ -21,6 +23,16 @@ public enum MetadataError: Error, Sendable, Equatable {
     /// The disk refused; nothing was changed.
     case io(detail: String)
     case closed
+
+    /// Whether a transaction that ended so may have happened.
+    public var leavesOutcomeOpen: Bool {
+        switch self {
+        case .outcomeUnknown, .decidedUnread: true
+        case .unavailable, .compacted, .sessionEnded, .tooLarge, .missing, .corrupt, .unsupportedFormat, .lockHeld,
+            .io, .closed:
+            false
+        }
+    }
 }
 
 extension MetadataError: CustomStringConvertible {
@@ -28,6 +40,7 @@ extension MetadataError: CustomStringConvertible {
         switch self {
         case .unavailable(let detail): "the metadata store is unavailable: \(detail)"
         case .outcomeUnknown(let detail): "unknown whether the metadata changed: \(detail)"
+        case .decidedUnread(let detail): "unknown whether the metadata changed: \(detail)"
         case .compacted(let oldest): "the metadata history before revision \(oldest) is gone"
         case .sessionEnded: "the session has ended"
         case .tooLarge(let detail): "too much for one transaction: \(detail)"

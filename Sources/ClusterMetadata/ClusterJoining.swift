@@ -21,7 +21,7 @@ public enum ClusterJoining {
             do throws(MetadataError) {
                 _ = try await store.transaction(transaction)
             } catch {
-                guard case .outcomeUnknown = error else { throw error }
+                guard error.leavesOutcomeOpen else { throw error }
             }
             // Whatever came of it, the next reading tells.
         }

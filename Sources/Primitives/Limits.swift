@@ -45,6 +45,8 @@ public enum Limits {
     public static let listRowsScannedMax = 200_000
     /// A request that is not answered after this long is answered 504 (a write) or 503 (a read).
     public static let requestSecondsMax: UInt64 = 30
+    /// What has not answered a list by then is named in it as missing: before the request itself is given up.
+    public static let listSecondsMax: UInt64 = 20
     public static let retryAfterSecondsMax: UInt64 = 5
 
     // MARK: Shard queue (DESIGN §4)
@@ -145,6 +147,8 @@ public enum Limits {
     public static let finishedOperationsMax = 100
     /// Sentences that say what an operation waits for.
     public static let operationWaitsMax = 16
+    /// What an operation says of itself.
+    public static let operationDetailBytesMax = 1000
 
     // MARK: Memory (`--memory`)
 

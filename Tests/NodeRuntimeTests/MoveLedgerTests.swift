@@ -11,6 +11,17 @@ import Testing
 private final class BusyMetadata: MetadataStore {
     let store: EmbeddedMetadata
     private let othersLeft = Mutex(0)
+    private let fullness = Mutex(Fullness.none)
+
+    /// As of an etcd that has come to its quota.
+    enum Fullness {
+        case none
+        /// It applies what fills it, and says that it is full.
+        case applies
+        case refuses
+    }
+
+    func becomeFull(_ how: Fullness) { fullness.withLock { $0 = how } }
 
     init(_ store: EmbeddedMetadata) { self.store = store }
 
@@ -34,7 +45,12 @@ private final class BusyMetadata: MetadataStore {
             }
             _ = try store.transaction(MetadataTransaction(then: [.put(.mapRevision, now.next.encoded())]))
         }
-        return try store.transaction(transaction)
+        let how = fullness.withLock { $0 }
+        if how != .refuses {
+            let outcome = try store.transaction(transaction)
+            if how == .none { return outcome }
+        }
+        throw .decidedUnread(detail: "the database is full")
     }
 
     func watch(prefix: MetadataKey, after revision: MetadataRevision) -> AsyncThrowingStream<MetadataChange, any Error>
@@ -108,6 +124,18 @@ private final class BusyMetadata: MetadataStore {
             return
         }
         #expect(try await map().shard(Self.shard)?.record.primary == source)
+    }
+
+    /// What a full store has done is read at once: the shard is neither served by two nodes nor by none.
+    @Test(arguments: [true, false])
+    func aFullStoreIsReadAgain(applies: Bool) async throws {
+        metadata.becomeFull(applies ? .applies : .refuses)
+        let outcome = try await handOver(others: 0, until: Self.late)
+        switch outcome {
+        case .conflict(let now): #expect(applies && now.record.primary == target && now.record.epoch == Epoch(2))
+        case .notSent: #expect(!applies)
+        case .committed, .unknown: Issue.record("\(outcome) was not read")
+        }
     }
 
     @Test func aRecordThatHasChangedIsAConflict() async throws {

@@ -20,6 +20,7 @@ struct EtcdFailure: Error, Equatable {
     let detail: String
 
     static let leaseNotFound = "etcdserver: requested lease not found"
+    static let spaceExceeded = "etcdserver: mvcc: database space exceeded"
     static let compacted = "etcdserver: mvcc: required revision has been compacted"
     static let authenticationOff = "etcdserver: authentication is not enabled"
     static let tooLarge = ["etcdserver: request is too large", "etcdserver: too many operations in txn request"]
@@ -45,12 +46,14 @@ struct EtcdFailure: Error, Equatable {
     /// An error that an endpoint answered with.
     ///
     /// Only errors that etcd gives before it proposes a change, or by which it refuses to apply one, mean that nothing
-    /// happened. Of the others, above all `request timed out` and `leader changed`, the change may still come.
+    /// happened. Of the others, above all `request timed out` and `leader changed`, the change may still come. A store
+    /// whose quota a change has filled applies that change and says ``spaceExceeded`` then.
     static func refused(code: Int, message: String, by endpoint: String) -> EtcdFailure {
         let detail = "\(endpoint) answered: \(message)"
         let (effect, remedy): (Effect, Remedy) =
             switch (code, message) {
             case (_, "etcdserver: no leader"), (_, "etcdserver: too many requests"): (.none, .elsewhere)
+            case (_, spaceExceeded): (.unknown, .nothing)
             case (_, "etcdserver: invalid auth token"), (_, "etcdserver: user name is empty"),
                 (_, "etcdserver: revision of auth store is old"):
                 (.none, .newToken)

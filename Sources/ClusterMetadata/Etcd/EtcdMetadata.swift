@@ -135,6 +135,7 @@ public final class EtcdMetadata: MetadataStore {
         } catch {
             if error.message == EtcdFailure.leaseNotFound { throw .sessionEnded }
             if EtcdFailure.tooLarge.contains(error.message) { throw .tooLarge(detail: error.detail) }
+            if error.message == EtcdFailure.spaceExceeded { throw .decidedUnread(detail: error.detail) }
             if error.effect == .unknown { throw .outcomeUnknown(detail: error.detail) }
             throw transport.readError(error)
         }

@@ -98,6 +98,9 @@ struct MoveLedger: Sendable {
             return .committed(before.record.epoch.next)
         } catch .unavailable {
             return .notSent
+        } catch .decidedUnread {
+            guard let now = try? await read() else { return .unknown }
+            return now.revision == before.revision ? .notSent : .conflict(now)
         } catch {
             return .unknown
         }

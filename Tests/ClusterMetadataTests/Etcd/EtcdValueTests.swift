@@ -39,7 +39,8 @@ import Testing
             EtcdFailure.refused(code: code, message: message, by: "a:1").effect
         }
         #expect(effect(14, "etcdserver: no leader") == .none)
-        #expect(effect(8, "etcdserver: mvcc: database space exceeded") == .none)
+        #expect(effect(8, "etcdserver: too many requests") == .none)
+        #expect(effect(8, "etcdserver: mvcc: database space exceeded") == .unknown, "it applies what fills it")
         #expect(effect(7, "etcdserver: permission denied") == .none)
         #expect(effect(16, "etcdserver: invalid auth token") == .none)
         #expect(effect(14, "etcdserver: request timed out") == .unknown)
