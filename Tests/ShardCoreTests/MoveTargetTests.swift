@@ -197,6 +197,20 @@ extension [MoveTarget.Effect] {
         #expect(due.names == ["requestChunk"])
     }
 
+    /// The limit is told again and again while nothing changes; that forgives nothing.
+    @Test func theSameLimitAgainForgivesNothing() {
+        var bed = Bed(bytesPerSecond: 100)
+        _ = bed.examine([])
+        let due = bed.target.nextFetchTime
+        bed.wait(50)
+        bed.target.throttle(bytesPerSecond: 100, now: bed.now)
+        #expect(bed.target.nextFetchTime == due)
+        bed.target.throttle(bytesPerSecond: 50, now: bed.now)
+        #expect(bed.target.nextFetchTime == bed.now.adding(nanoseconds: 100_000_000), "50 ms owed are twice that now")
+        bed.target.throttle(bytesPerSecond: 0, now: bed.now)
+        #expect(bed.target.nextFetchTime.map { $0 <= bed.now } == true)
+    }
+
     @Test func roundsThatGetNowhereAreNoticed() {
         var bed = Bed()
         for round in 1...4 {

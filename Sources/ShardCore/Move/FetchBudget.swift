@@ -15,14 +15,22 @@ struct FetchBudget {
     mutating func take(_ bytes: UInt64, now: MonotonicTime) {
         guard bytesPerSecond > 0 else { return paidAt = now }
         let (nanoseconds, overflow) = bytes.multipliedReportingOverflow(by: 1_000_000_000)
-        let cost = overflow ? UInt64.max >> 8 : nanoseconds / bytesPerSecond
-        paidAt = max(paidAt, now).adding(nanoseconds: cost)
+        let cost = overflow ? Self.costMax : nanoseconds / bytesPerSecond
+        paidAt = max(paidAt, now).adding(nanoseconds: min(cost, Self.costMax))
     }
 
-    mutating func change(bytesPerSecond: UInt64, now: MonotonicTime) {
-        self.bytesPerSecond = bytesPerSecond
-        paidAt = min(paidAt, now)
+    /// What was taken and is not paid for yet is paid at the new rate.
+    mutating func change(bytesPerSecond rate: UInt64, now: MonotonicTime) {
+        guard rate != bytesPerSecond else { return }
+        let owed = paidAt.nanoseconds(since: now).multipliedFullWidth(by: bytesPerSecond)
+        bytesPerSecond = rate
+        guard rate > 0 else { return paidAt = min(paidAt, now) }
+        let cost = owed.high < rate ? rate.dividingFullWidth(owed).quotient : .max
+        paidAt = now.adding(nanoseconds: min(cost, Self.costMax))
     }
+
+    /// Longer than any move, and far from where sums of times overflow.
+    private static let costMax = UInt64.max >> 8
 }
 
 /// Bytes a second, smoothed over a few samples of at least a tenth of a second each.

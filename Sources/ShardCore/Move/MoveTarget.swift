@@ -168,6 +168,7 @@ public struct MoveTarget {
     /// Changes what fetching may take, from now on.
     public mutating func throttle(bytesPerSecond: UInt64, now: MonotonicTime) {
         budget.change(bytesPerSecond: bytesPerSecond, now: now)
+        if phase == .installing, mustStep { notBefore = budget.nextTime }
     }
 
     // MARK: The record
@@ -347,7 +348,13 @@ public struct MoveTarget {
             copy.openRequest = request
             effects.append(.requestOpen(request: request.number, session))
         case .examining: effects.append(.examineFiles)
-        case .installing: effects.append(.installStore(copy.files))
+        case .installing:
+            // The last piece is paid for first: the next move's budget knows nothing of it.
+            guard budget.nextTime <= now else {
+                mustStep = true
+                return notBefore = budget.nextTime
+            }
+            effects.append(.installStore(copy.files))
         case .fetching, .following, .done: break
         }
     }
