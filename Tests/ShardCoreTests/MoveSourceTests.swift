@@ -119,6 +119,17 @@ extension CommitGroup {
         #expect(late == [.dropCheckpoint(MoveSession(2))])
     }
 
+    /// As many small updates as the bytes of a pull would take are more than a message may have.
+    @Test func anAnswerHasNoMoreUpdatesThanAMessage() {
+        var bed = Bed(teeBytesMax: 64 << 20)
+        bed.open()
+        for _ in 0...(Limits.peerRecordsMax / 4000) { bed.commit(4000) }
+        bed.source.pull(
+            bed.session, after: Position(10), durable: Position(10), bytesMax: 64 << 20, waitMilliseconds: 0,
+            ticket: 1, now: bed.now)
+        #expect(bed.lastPull()?.payloads.count == Limits.peerRecordsMax)
+    }
+
     @Test func anOverflowOfTheTeeEndsInARestart() {
         var bed = Bed(teeBytesMax: 100)
         bed.open()

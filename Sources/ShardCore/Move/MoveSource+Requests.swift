@@ -90,15 +90,15 @@ extension MoveSource {
     }
 
     private mutating func acknowledge(_ durable: Position, now: MonotonicTime) {
-        guard var current = session else { return }
-        if current.acknowledged == nil, current.hasCheckpoint {
-            current.hasCheckpoint = false
-            effects.append(.dropCheckpoint(current.id))
+        guard let id = session?.id else { return }
+        if session?.acknowledged == nil, session?.hasCheckpoint == true {
+            session?.hasCheckpoint = false
+            effects.append(.dropCheckpoint(id))
         }
-        current.acknowledged = max(current.acknowledged ?? .zero, durable)
-        // A checkpoint may hold what has not yet come in here.
-        if let last = current.tee?.last { current.tee?.trim(through: min(durable, last)) }
-        session = current
+        let acknowledged = max(session?.acknowledged ?? .zero, durable)
+        session?.acknowledged = acknowledged
+        // A checkpoint may hold what has not yet come in here. In place: a copy would be of all that is kept.
+        if let last = session?.tee?.last { session?.tee?.trim(through: min(durable, last)) }
         decide(now: now)
     }
 

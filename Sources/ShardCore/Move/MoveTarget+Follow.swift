@@ -47,6 +47,16 @@ extension MoveTarget {
             acknowledged = .zero
             sourceApplied = applied
         }
+
+        mutating func apply(upTo position: Position) {
+            precondition(position <= durable, "only committed effects enter the store")
+            isApplying = false
+            while applied < position {
+                guard let effect = effects.popFirst() else { preconditionFailure("what was applied was received") }
+                bytes -= effect.encoded.count
+                applied = applied.next
+            }
+        }
     }
 
     // MARK: Steps
@@ -183,14 +193,8 @@ extension MoveTarget {
 
     /// The store reads back everything up to `position`.
     public mutating func applied(upTo position: Position) {
-        guard var state = follow, state.isApplying else { return }
-        precondition(position <= state.durable, "only committed effects enter the store")
-        state.isApplying = false
-        while state.applied < position {
-            guard let effect = state.effects.popFirst() else { preconditionFailure("what was applied was received") }
-            state.bytes -= effect.encoded.count
-            state.applied = state.applied.next
-        }
-        follow = state
+        guard follow?.isApplying == true else { return }
+        // In place: a copy would be of all that waits.
+        follow?.apply(upTo: position)
     }
 }

@@ -37,12 +37,13 @@ struct MoveTee {
         trimmed = trimmed.next
     }
 
-    /// What comes after `position`, up to `bytesMax`, but at least one update where there is one.
+    /// What comes after `position`, up to `bytesMax`, but at least one update where there is one, and no more of them
+    /// than go into one message.
     func records(after position: Position, bytesMax: Int) -> [[UInt8]] {
         guard position >= trimmed, position < last else { return [] }
         var bytes = 0
         var taken: [[UInt8]] = []
-        for payload in payloads[Int(position.rawValue - trimmed.rawValue)...] {
+        for payload in payloads[Int(position.rawValue - trimmed.rawValue)...].prefix(Limits.peerRecordsMax) {
             bytes += payload.count
             if bytes > bytesMax, !taken.isEmpty { break }
             taken.append(payload)
