@@ -50,7 +50,7 @@ extension ShardMachine {
     }
 
     /// Why nothing more is admitted, or `nil`. The age limit looks at the oldest operation that waits for the log or
-    /// for the end of a freeze.
+    /// for the end of a freeze: who is refused now knows that nothing happened, who waits in vain may not.
     private func fullness(adding item: Item) -> Problem? {
         if queuedItems >= settings.queueItemsMax {
             return Problem(
@@ -63,8 +63,8 @@ extension ShardMachine {
         if let oldest = (gated.first?.item ?? held.first)?.arrival {
             let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
             if age > settings.queueAgeMillisecondsMax {
-                return Problem(
-                    .overloaded, "the oldest write of shard \(shard) has waited \(age) ms; try again shortly")
+                let what = gated.isEmpty ? "is changing hands and has held requests for" : "has a write that has waited"
+                return Problem(.overloaded, "shard \(shard) \(what) \(age) ms; try again shortly")
             }
         }
         return nil

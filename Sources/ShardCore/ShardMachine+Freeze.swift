@@ -1,4 +1,5 @@
 import DequeModule
+import Entities
 public import Primitives
 
 /// The freeze of a shard that is about to change its owner (DESIGN §9).
@@ -15,11 +16,27 @@ extension ShardMachine {
     /// Operations kept by the freeze.
     public var heldItems: Int { held.count }
 
-    /// Ends the freeze: evaluates what was kept, in order. Does nothing where the shard is not frozen.
-    public mutating func thaw(now: Timestamp, rows: some CommittedRows) {
+    /// Ends the freeze: evaluates what was kept, in order, and refuses what has been kept for so long that nobody waits
+    /// for it any more. Does nothing where the shard is not frozen.
+    ///
+    /// - Parameter time: of now, by the clock of arrivals. The queue's age is counted from here.
+    public mutating func thaw(now: Timestamp, at time: MonotonicTime, rows: some CommittedRows) {
         isHeld = false
         if mutants.has(.freezeDropsQueue) { _ = takeHeld() }
-        while let item = held.popFirst() { enqueue(item, now: now, rows: rows) }
+        while var item = held.popFirst() {
+            guard time.nanoseconds(since: item.arrival) < Limits.requestSecondsMax * 1_000_000_000 else {
+                release(item, .refused(waitedTooLong, currentVersion: nil, place(applied)))
+                continue
+            }
+            item.arrival = time
+            enqueue(item, now: now, rows: rows)
+        }
+    }
+
+    private var waitedTooLong: Problem {
+        Problem(
+            .shardUnavailable,
+            "shard \(shard) was about to change hands for longer than a request waits; nothing was done")
     }
 
     /// Takes out what the freeze has kept, in order: the shard is lost, and the new owner is to be asked. None of it

@@ -136,7 +136,8 @@ struct GatedAnswer {
 struct Item {
     let work: ShardMachine.Work
     let ticket: Ticket
-    let arrival: MonotonicTime
+    /// When it came, or the freeze that held it ended.
+    var arrival: MonotonicTime
     let bytes: Int
 
     var key: EntityKey {

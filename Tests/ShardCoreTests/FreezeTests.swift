@@ -28,6 +28,34 @@ import Testing
         #expect(bench.machine.isIdle && bench.machine.queuedItems == 0 && bench.machine.queuedBytes == 0)
     }
 
+    /// What a freeze has held makes the queue behind it no older.
+    @Test func whatWasHeldIsYoungAgain() {
+        var bench = Bench()
+        bench.machine.hold()
+        let held = bench.write(put("a/1", "held"))
+        bench.arrival = MonotonicTime(nanoseconds: 20_000_000_000)
+        bench.thaw()
+        let next = bench.write(put("a/1", "next"))
+        bench.commit()
+        let answers = bench.answers()
+        #expect(answers[held]?.version == 1 && answers[next]?.version == 2)
+    }
+
+    /// Nobody waits any more for what was held for longer than a request may take.
+    @Test func whatWasHeldForTooLongIsNotDone() {
+        var bench = Bench()
+        bench.machine.hold()
+        let old = bench.write(put("a/1", "old"))
+        bench.arrival = MonotonicTime(nanoseconds: 900_000_000)
+        let young = bench.write(put("a/1", "young"))
+        bench.arrival = MonotonicTime(nanoseconds: 30_500_000_000)
+        bench.thaw()
+        bench.commit()
+        let answers = bench.answers()
+        #expect(answers[old]?.refusal == .shardUnavailable && answers[young]?.version == 1)
+        #expect(bench.machine.isIdle && bench.machine.queuedItems == 0 && bench.machine.queuedBytes == 0)
+    }
+
     @Test func anOperationThatWaitsForARowIsNotDrained() {
         var bench = Bench()
         bench.rows.uncached.insert(StoreRows.entity(key("a/1")))

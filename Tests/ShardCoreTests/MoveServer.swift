@@ -56,7 +56,7 @@ final class Server {
     /// A request that was given back unevaluated.
     func giveBack(_ ticket: Ticket) -> Clients.Request? { requests.removeValue(forKey: ticket) }
 
-    func thaw() { machine?.thaw(now: world.wall, rows: rows) }
+    func thaw() { machine?.thaw(now: world.wall, at: world.now, rows: rows) }
 
     func pump() {
         while let group = machine?.takeGroup() { append(group.payloads) }

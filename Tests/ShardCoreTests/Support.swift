@@ -68,7 +68,7 @@ struct Bench {
         }
     }
 
-    mutating func thaw() { machine.thaw(now: now, rows: rows) }
+    mutating func thaw() { machine.thaw(now: now, at: arrival, rows: rows) }
 
     mutating func fetch(record: [UInt8]? = nil, idempotencyRow: [UInt8]? = nil) -> Fetch? {
         guard let fetch = machine.nextFetch() else { return nil }

@@ -202,7 +202,7 @@ final class OutboundMove: @unchecked Sendable {
         guard let line = loop.line(of: shard) else { return }
         noteFreeze()
         line.host.resumeReads()
-        line.machine.thaw(now: tools.time.now(), rows: line.rows)
+        line.machine.thaw(now: tools.time.now(), at: NodeTime.monotonic(), rows: line.rows)
         loop.carryOn(line)
     }
 
@@ -234,7 +234,12 @@ final class OutboundMove: @unchecked Sendable {
         let now = NodeTime.monotonic()
         let record = entry.record
         if record.primary != ledger.node {
-            machine?.handoverCommitted(record.epoch)
+            guard let machine, record.epoch > machine.epoch else {
+                return logger.error(
+                    "the metadata store is behind this node: it was put back to an older state. The shard stays here",
+                    metadata: ["shard": "\(shard)", "epoch in the metadata": "\(record.epoch)"])
+            }
+            self.machine?.handoverCommitted(record.epoch)
         } else if let current = record.move, current.isSameMove(as: move), let stage = MoveStage(current.stage) {
             machine?.stageRead(stage, revision: entry.revision.rawValue, now: now)
         } else {

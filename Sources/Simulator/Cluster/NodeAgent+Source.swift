@@ -61,6 +61,7 @@ extension NodeAgent {
         guard let move = record.move, move.from == name, let stage = move.machineStage else { return }
         if shard.source == nil {
             shard.move = move
+            shard.sourceRun += 1
             shard.source = MoveSource(
                 shard: shard.machine.shard, epoch: shard.machine.epoch, applied: shard.machine.applied,
                 settings: node.options.moveSource, mutants: node.mutants)
@@ -114,7 +115,7 @@ extension NodeAgent {
         case .thaw:
             world.probes.reached(.thawed)
             shard.readsStopped = false
-            shard.machine.thaw(now: node.now, rows: shard.store)
+            shard.machine.thaw(now: node.now, at: now, rows: shard.store)
             shard.isTouched = true
             node.pump()
         case .stopReads: shard.readsStopped = true
@@ -125,9 +126,11 @@ extension NodeAgent {
 
     private func makeCheckpoint(_ session: MoveSession, _ shard: Node.Shard) {
         let files = shard.store.checkpoint()
+        let run = shard.sourceRun
         let fails = node.random.chance(1, in: 30) && node.options.faults.contains(.storeFlushError) && !world.quiet
         node.schedule(after: node.options.flushNanoseconds) { [self] in
-            guard node.shard(shard.machine.shard) === shard else { return }
+            // A checkpoint belongs to the machine that wanted it, and that may have gone with its move.
+            guard node.shard(shard.machine.shard) === shard, shard.sourceRun == run else { return }
             if fails {
                 shard.source?.checkpointFailed(session, reason: "i/o error", now: now)
             } else {

@@ -35,6 +35,8 @@ final class Node {
         var isTouched = true
         /// While the shard moves away.
         var source: MoveSource?
+        /// Counts the moves' machines.
+        var sourceRun = 0
         /// What the move is; the source's machine belongs to it.
         var move: ShardMove?
         /// Reads beside the queue go into it, where the freeze holds them.
