@@ -37,16 +37,19 @@ extension ControllerPass {
     /// Targets that are not active are planned anew, for those shards only; one that is not alive is waited for.
     private mutating func reviewRebalance(_ operation: OperationRecord) {
         var reviewed = operation
-        var lost: Set<ShardID> = []
+        var lost: [PlannedMove] = []
+        var overtaken = 0
         var open = 0
         reviewed.moves = operation.moves.filter { move in
             switch standing(move, of: operation) {
             case .settled: return true
             case .underWay: break
-            case .overtaken: return false
+            case .overtaken:
+                overtaken += 1
+                return false
             case .waiting:
                 guard map.node(move.to)?.state.takesReplicas == true else {
-                    lost.insert(move.shard)
+                    lost.append(move)
                     return false
                 }
             }
@@ -54,15 +57,31 @@ extension ControllerPass {
             return true
         }
         if !lost.isEmpty {
-            let planned = RebalanceProposal.rebalance(map).moves.filter { lost.contains($0.shard) }
+            let shards = Set(lost.map(\.shard))
+            let planned = RebalanceProposal.rebalance(map).moves.filter { shards.contains($0.shard) }
             open += planned.count
             reviewed.moves = (reviewed.moves + planned).sorted { $0.shard < $1.shard }
+            reviewed.note(reason(lost) + ": " + outcome(of: lost.count, elsewhere: planned.count))
         }
+        if overtaken > 0 { reviewed.note("\(overtaken) moves are dropped: their shards were taken elsewhere") }
         if open == 0 {
             put(reviewed.ended(.done, at: now), if: [map.unchanged(.mapRevision)])
         } else if reviewed != operation {
             put(reviewed)
         }
+    }
+
+    /// `n2 is cordoned, n3 is draining`.
+    private func reason(_ lost: [PlannedMove]) -> String {
+        Set(lost.map(\.to)).sorted().map { "\($0) is \(map.node($0)?.state.rawValue ?? "unknown")" }
+            .joined(separator: ", ")
+    }
+
+    private func outcome(of lost: Int, elsewhere: Int) -> String {
+        let dropped = lost - elsewhere
+        if dropped == 0 { return "\(elsewhere) moves lead elsewhere now" }
+        return elsewhere == 0
+            ? "\(dropped) moves are dropped" : "\(dropped) moves are dropped, \(elsewhere) lead elsewhere now"
     }
 
     private mutating func reviewDrain(_ operation: OperationRecord) {

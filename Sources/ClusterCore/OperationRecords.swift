@@ -131,6 +131,12 @@ public struct OperationRecord: Sendable, Hashable {
         self.detail = detail
     }
 
+    /// Adds to the detail, as far as there is room: an operation may be changed by many things.
+    mutating func note(_ sentence: String) {
+        guard detail.utf8.count + sentence.utf8.count <= Limits.operationDetailBytesMax else { return }
+        detail = detail.isEmpty ? sentence : "\(detail); \(sentence)"
+    }
+
     /// The same operation, ended.
     func ended(_ state: State, at now: Timestamp, _ detail: String? = nil) -> OperationRecord {
         var ended = self

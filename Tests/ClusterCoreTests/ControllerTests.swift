@@ -171,10 +171,12 @@ import Testing
         let operation = try #require(try store.map().operation("op-1"))
         #expect(operation.moves.map(\.shard.rawValue).allSatisfy { $0 <= 4 })
         #expect(operation.moves.allSatisfy { $0.to == n3 } && !operation.moves.isEmpty)
+        #expect(operation.detail.hasPrefix("n2 is cordoned: "))
         store.put(.node(n3), NodeRecord.named("n3", .cordoned))
         try settle(&store)
         #expect(try store.map().operation("op-1")?.state == .done)
         #expect(try store.map().operation("op-1")?.moves == [])
+        #expect(try store.map().operation("op-1")?.detail.contains("; n3 is cordoned: ") == true)
         #expect(try underWay(store).isEmpty)
     }
 

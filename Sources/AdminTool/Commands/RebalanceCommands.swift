@@ -67,9 +67,10 @@ struct RebalanceCommit: AsyncParsableCommand {
             let outcome = try await client.commitPlan(plan)
             // Shards that an old plan took somewhere may rightly have gone on from there since.
             let isOld = outcome.operation?.isOver ?? true
-            try await waiting.follow.run(outcome, client, as: output.output) { operation in
-                isOld ? nil : operation.map { .moved($0.moves) }
-            }
+            // What the plan said when it was committed: where a target is cordoned meanwhile, its moves are dropped or
+            // led elsewhere, and that is not what was asked for.
+            let promised = outcome.operation?.moves ?? []
+            try await waiting.follow.run(outcome, client, as: output.output) { _ in isOld ? nil : .moved(promised) }
         }
     }
 }
