@@ -97,7 +97,8 @@ final class PeerShared: Sendable {
     let options: PeerOptions
     /// Sweeps in one ping interval.
     let sweepsPerPing: Int
-    private let unreachable = Mutex<Set<NodeID>>([])
+    /// When each was last found to be so.
+    private let unreachable = Mutex<[NodeID: NIODeadline]>([:])
 
     static let sweepInterval: TimeAmount = .milliseconds(Limits.peerSweepMilliseconds)
     /// Above the high mark requests wait, and a server stops reading, until it is below the low mark.
@@ -112,11 +113,17 @@ final class PeerShared: Sendable {
 
     func mark(_ node: NodeID, reachable: Bool) {
         unreachable.withLock { nodes in
-            if reachable { nodes.remove(node) } else { nodes.insert(node) }
+            nodes[node] = reachable ? nil : .now()
         }
     }
 
-    func isUnreachable(_ node: NodeID) -> Bool { unreachable.withLock { $0.contains(node) } }
+    func isUnreachable(_ node: NodeID) -> Bool {
+        guard let since = unreachable.withLock({ $0[node] }) else { return false }
+        return .now() - since < Self.unreachableFor
+    }
+
+    /// What was found is not asked for again by itself: after this long it says nothing any more.
+    private static let unreachableFor = TimeAmount.seconds(5)
 }
 
 /// The links of one event loop.

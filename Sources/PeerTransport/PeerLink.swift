@@ -48,7 +48,10 @@ final class PeerLink: @unchecked Sendable {
         if address != self.address { move(to: address) }
         guard inFlight < shared.options.inFlightMax,
             inFlight == 0 || inFlightBytes + asked.frameBytes <= shared.options.inFlightBytesMax
-        else { return refuse(asked, "\(address.node) is overloaded: \(inFlight) requests to it are open") }
+        else {
+            let reason = "\(inFlight) requests to \(address.node) are open"
+            return eventLoop.execute { asked.complete(.overloaded(reason)) }
+        }
         if let current, waiting.isEmpty, current.canWrite, asked.frameBytes <= current.frameBytesMax {
             count(asked)
             return current.write(request, asked)

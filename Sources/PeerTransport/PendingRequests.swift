@@ -7,6 +7,8 @@ public enum PeerOutcome: Sendable {
     /// Surely not executed: it never left, or the peer could not be reached or refused the handshake. The text says
     /// why.
     case notSent(String)
+    /// Surely not executed: as many requests as may be are open to that peer. The text says so.
+    case overloaded(String)
     /// Sent, or part of it, and then the connection was lost: it may have been executed.
     case lost(String)
     /// Sent, and not answered by its deadline: it may have been executed.

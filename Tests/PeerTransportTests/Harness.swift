@@ -124,6 +124,11 @@ extension PeerOutcome {
         return text
     }
 
+    var isOverloaded: Bool {
+        guard case .overloaded = self else { return false }
+        return true
+    }
+
     var isTimedOut: Bool {
         guard case .timedOut = self else { return false }
         return true

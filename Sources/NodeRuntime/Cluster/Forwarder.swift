@@ -73,7 +73,7 @@ final class Forwarder: ArrivalRouter {
     private func execute(_ routed: RoutedArrival, _ backend: NodeBackend) {
         // What the route has lost bears on what may be answered, so the answer comes by way of it.
         let sink = RoutedReply(to: routed.loop) { self.answered(routed, $0) }
-        backend.take(routed.arrival.answering(ReplyTarget(sink: sink, slot: 0)))
+        backend.take(routed.arrival.answering(ReplyTarget(sink: sink, slot: 0), from: NodeTime.monotonic()))
     }
 
     private func forward(_ routed: RoutedArrival, to peer: PeerAddress) {
@@ -93,6 +93,9 @@ final class Forwarder: ArrivalRouter {
         case .response(.answer(let answer)): return answered(routed, answer)
         case .response(.refused(let refusal)) where refusal.code == .overloaded:
             let problem = Problem(.overloaded, "node \(peer.node): \(refusal.text)")
+            return answered(routed, .refused(problem, currentVersion: nil, nil))
+        case .overloaded(let reason):
+            let problem = Problem(.overloaded, "\(reason); try again shortly")
             return answered(routed, .refused(problem, currentVersion: nil, nil))
         case .response(.notOwner): routed.route.notOwner(now: now)
         case .response(.refused(let refusal)) where refusal.surelyNotExecuted:

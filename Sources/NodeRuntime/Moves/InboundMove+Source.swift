@@ -24,7 +24,7 @@ extension InboundMove {
             switch outcome {
             case .response(.refused(let refusal)) where refusal.code == .unknownSession:
                 self.machine.restartAsked(number, now: NodeTime.monotonic())
-            case .response(.refused), .notSent, .lost, .timedOut:
+            case .response(.refused), .notSent, .overloaded, .lost, .timedOut:
                 self.machine.requestFailed(number, now: NodeTime.monotonic())
             case .response(let response): done(self, response)
             }
@@ -79,12 +79,15 @@ extension InboundMove {
 }
 
 extension MoveManifest {
-    /// `nil` where a name is no plain file name: it would lead out of its folder.
+    /// More than a file system takes, and little enough that the sizes of all files can be added up.
+    private static let fileBytesMax: UInt64 = 1 << 44
+
+    /// `nil` where a name is no plain file name, which would lead out of its folder, or a size is none.
     fileprivate var moveFiles: [MoveFile]? {
         var result: [MoveFile] = []
         for file in files {
             guard !file.name.isEmpty, !file.name.contains("/"), file.name != ".", file.name != "..",
-                !file.name.utf8.contains(0)
+                !file.name.utf8.contains(0), file.byteCount <= Self.fileBytesMax
             else { return nil }
             result.append(MoveFile(name: file.name, byteCount: file.byteCount, crc: file.checksum))
         }

@@ -12,8 +12,8 @@ struct Arrival {
     /// It came from another node, which must not get it forwarded again: it is told that this node is not the owner.
     let isForwarded: Bool
 
-    /// The same request, answered elsewhere.
-    func answering(_ target: ReplyTarget) -> Arrival {
+    /// The same request, answered elsewhere. What it has waited on its way makes no queue old.
+    func answering(_ target: ReplyTarget, from time: MonotonicTime) -> Arrival {
         Arrival(shard: shard, work: work, target: target, time: time, isForwarded: isForwarded)
     }
 }
