@@ -27,7 +27,15 @@ public enum Base64 {
         decode(text, plus: UInt8(ascii: "-"), slash: UInt8(ascii: "_"))
     }
 
+    /// Over bytes that lie together: over any collection each byte would cost a call.
     private static func encode(_ bytes: some Collection<UInt8>, alphabet: [UInt8], padded: Bool) -> [UInt8] {
+        bytes.withContiguousStorageIfAvailable { encode(lying: $0, alphabet, padded) }
+            ?? Array(bytes).withUnsafeBufferPointer { encode(lying: $0, alphabet, padded) }
+    }
+
+    private static func encode(
+        lying bytes: UnsafeBufferPointer<UInt8>, _ alphabet: [UInt8], _ padded: Bool
+    ) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)
         var window: UInt32 = 0
@@ -46,6 +54,11 @@ public enum Base64 {
     }
 
     private static func decode(_ digits: some Collection<UInt8>, plus: UInt8, slash: UInt8) -> [UInt8]? {
+        digits.withContiguousStorageIfAvailable { decode(lying: $0, plus, slash) }
+            ?? Array(digits).withUnsafeBufferPointer { decode(lying: $0, plus, slash) }
+    }
+
+    private static func decode(lying digits: UnsafeBufferPointer<UInt8>, _ plus: UInt8, _ slash: UInt8) -> [UInt8]? {
         guard digits.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(digits.count / 4 * 3 + 2)

@@ -1,3 +1,4 @@
+import ClusterCore
 import Entities
 import HashRing
 import NIOCore
@@ -34,10 +35,19 @@ struct ListFanOut: Sendable {
 
         let shards: ClosedRange<UInt32>
         let owner: Owner
+
+        func isAmong(_ nodes: Set<NodeID>) -> Bool {
+            if case .peer(let peer) = owner { nodes.contains(peer.node) } else { false }
+        }
+
+        /// As of an owner who cannot be asked.
+        var unanswered: Run { Run(shards: shards, owner: .nobody) }
     }
 
     func answer(_ request: ListRequest) async -> Answer {
-        let deadline = NIODeadline.now() + .seconds(Int64(Limits.requestSecondsMax))
+        let deadline = NIODeadline.now() + .seconds(Int64(Limits.listSecondsMax))
+        // Who has not answered once is not waited for again in this page.
+        var silent: Set<NodeID> = []
         var items: [ListPage.Item] = []
         var bytes = 0
         var missing = Set(knownMissing())
@@ -47,31 +57,35 @@ struct ListFanOut: Sendable {
                 keyPrefix: request.keyPrefix, itemsMax: request.itemsMax - items.count, after: cursor,
                 withValues: request.withValues)
             let page: ListPage
-            switch await ask(run, part, until: deadline) {
+            switch await ask(run.isAmong(silent) ? run.unanswered : run, part, until: deadline) {
             case .success(let answered): page = answered
             case .failure(let problem): return .refused(problem, currentVersion: nil, nil)
             }
             items += page.items
+            missing.subtract(run.shards.map { ShardID($0) })
             missing.formUnion(page.missing)
-            if request.withValues { bytes += page.items.reduce(0) { $0 + $1.record.encodedCount } }
+            if case .peer(let peer) = run.owner, page.missing.count == run.shards.count { silent.insert(peer.node) }
+            bytes += page.items.reduce(0) { $0 + $1.record.encodedCount }
             if let next = page.next {
                 cursor = next
                 break
             }
             cursor = self.cursor(behind: run.shards.upperBound)
-            if cursor == nil || items.count == request.itemsMax || bytes >= Limits.listBytesMax { break }
+            if cursor == nil || items.count >= request.itemsMax || bytes >= Limits.listBytesMax { break }
         }
         return .page(
             ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted()))
     }
 
-    /// Shards that are known not to answer, wherever the page is.
+    /// Shards that are known not to answer, wherever the page is; one that it comes to and that answers is none.
     private func knownMissing() -> [ShardID] {
-        table.ring.shards.filter { shard in
+        let map = view.map
+        return table.ring.shards.filter { shard in
             switch table[shard] {
             case .served(let host): host.hasFailed
             case .unavailable: true
-            case .elsewhere: view.peer(of: shard).map { peers.isUnreachable($0.node) } ?? true
+            case .elsewhere:
+                view.peer(of: shard).map { peers.isUnreachable($0.node) || !map.isAlive($0.node) } ?? true
             }
         }
     }
@@ -121,6 +135,7 @@ struct ListFanOut: Sendable {
                 case .answered(let page): return .success(page)
                 case .unreachable: return .success(absent)
                 case .notOwner: view.refresh()
+                case .busy: break
                 }
             case .nobody: return .success(absent)
             }
@@ -154,6 +169,8 @@ struct ListFanOut: Sendable {
     private enum PeerPart {
         case answered(ListPage)
         case notOwner
+        /// It takes no more requests for the moment.
+        case busy
         case unreachable
     }
 
@@ -167,6 +184,8 @@ struct ListFanOut: Sendable {
         switch outcome {
         case .response(.answer(.page(let page))): return .answered(page)
         case .response(.notOwner): return .notOwner
+        case .response(.refused(let refusal)) where refusal.code == .overloaded: return .busy
+        case .overloaded: return .busy
         case .response, .notSent, .lost, .timedOut: return .unreachable
         }
     }

@@ -101,7 +101,7 @@ private struct PageBuilder {
             && name.prefix(request.keyPrefix.count).elementsEqual(request.keyPrefix)
         if isWanted, let record = StoredRecord(decoding: Array(value)), !record.isExpired(at: now) {
             items.append(ListPage.Item(keyBytes: Array(name), record: record))
-            bytes += request.withValues ? record.encodedCount : 0
+            bytes += record.encodedCount
         } else if rowsSeen < Limits.listRowsScannedMax {
             return true
         }

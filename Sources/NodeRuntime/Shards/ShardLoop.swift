@@ -102,10 +102,14 @@ final class ShardLoop: @unchecked Sendable {
     /// loop.
     func remove(_ shard: ShardID) {
         guard let line = line(of: shard) else { return }
-        lines[Int(shard.rawValue)] = nil
         for (ticket, work) in line.machine.surrender() {
             elsewhere?.redirect(line.tickets.remove(ticket).arrival(shard, work))
         }
+        // Nothing is under way in a shard that was drained, but answers may not have been fetched yet.
+        line.machine.stepDown(Problem(.shardUnavailable, "shard \(shard) has moved away; nothing was done"))
+        drain(line)
+        lines[Int(shard.rawValue)] = nil
+        sendOutgoing()
     }
 
     /// The log's word about the shard goes to the move, until it is served. On the loop.
