@@ -58,9 +58,7 @@ final class LogWriter: @unchecked Sendable {
             self.wasToldToClose = mailbox.isClosing
         }
         if waiting { wait(then: take) } else { monitor.withLock(take) }
-        for case .adopt(let mark) in orders { machine.adopt(mark) }
-        for batch in batches { machine.enqueue(batch) }
-        for case .release(let shard) in orders { machine.release(shard) }
+        carryOut(orders)
         batches.removeAll(keepingCapacity: true)
         if !flushed.isEmpty { machine.flushed(flushed) }
         if let result {
@@ -68,6 +66,22 @@ final class LogWriter: @unchecked Sendable {
             machine.backgroundCompleted(result, now: Self.now)
         }
         if wasToldToClose { machine.close() }
+    }
+
+    /// The batches that came meanwhile go in between: a shard's own come after it was adopted and before it is
+    /// released, or where it is released and adopted again they are all of its new life.
+    private func carryOut(_ orders: [LogMailbox.Order]) {
+        var released: [ShardID] = []
+        for order in orders {
+            switch order {
+            case .release(let shard): released.append(shard)
+            case .adopt(let mark):
+                if let index = released.firstIndex(of: mark.shard) { machine.release(released.remove(at: index)) }
+                machine.adopt(mark)
+            }
+        }
+        for batch in batches { machine.enqueue(batch) }
+        for shard in released { machine.release(shard) }
     }
 
     private func wait(then take: (inout LogMailbox) -> Void) {
