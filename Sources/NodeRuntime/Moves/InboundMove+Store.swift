@@ -12,7 +12,14 @@ extension InboundMove {
         let (source, target) = (tools.folders.incoming(shard), tools.folders.store(shard))
         let (resources, expiry, log) = (tools.resources, tools.expiry, tools.log)
         offLoop { () throws -> (ShardStore, Timestamp) in
-            try MoveFiles.install(files, from: source, to: target)
+            do {
+                try MoveFiles.install(files, from: source, to: target)
+            } catch {
+                // The kernel tells of a failed write once: a file that could not be synced would read back well from
+                // memory, be kept, and pass its next sync (rule W4). All of it is fetched anew.
+                try MoveFiles.remove(source)
+                throw error
+            }
             let store = try ShardStore.open(
                 directory: target, resources: resources, create: false, expiredRow: expiry.filter)
             // The mark names a place in the log of the source; in this node's log nothing of the shard is needed.

@@ -104,6 +104,7 @@ final class InboundMove: @unchecked Sendable {
                 move.isWorking = false
                 switch result {
                 case .success(let value): done(move, value)
+                case .failure where move.machine.isDone: move.giveUp()
                 case .failure(let error): move.machine.localFailed("\(error)", now: NodeTime.monotonic())
                 }
                 move.startWork()
@@ -237,7 +238,14 @@ final class InboundMove: @unchecked Sendable {
         }
     }
 
+    /// What is left of the copy cannot be deleted; the next move of the shard, or the next start, tries again.
+    private func giveUp() {
+        loop.detach(self)
+        end()
+    }
+
     private func end() {
+        guard !hasEnded else { return }
         alarm?.cancel()
         hasEnded = true
         whenEnded(machine.lastSession)

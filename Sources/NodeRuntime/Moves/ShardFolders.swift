@@ -37,11 +37,9 @@ struct ShardFolders: Sendable {
                 records[number].primary != membership.node.id
             else { continue }
             let shard = ShardID(UInt32(number))
-            if records[number].move?.to == membership.node.id {
-                try MoveFiles.remove(store(shard))
-            } else {
-                try throwAway(shard, epoch: records[number].epoch, now: now)
-            }
+            // Half a copy of a move is of no use, but it cannot be told from the whole store of a cluster whose
+            // metadata was put back to an older state, and that may be all there is of what was acknowledged since.
+            try throwAway(shard, epoch: records[number].epoch, now: now)
         }
         for name in MoveFiles.entries(of: incomingFolder) {
             let isComing = Int(name).map { records.indices.contains($0) && records[$0].move?.to == membership.node.id }
@@ -59,7 +57,8 @@ struct ShardFolders: Sendable {
     func emptyTrash(now: Timestamp) throws(MoveFileError) {
         for name in MoveFiles.entries(of: trash) {
             guard let since = name.split(separator: "-").last.flatMap({ UInt64($0) }) else { continue }
-            if since + Limits.moveTrashSeconds * 1000 <= now.milliseconds { try MoveFiles.remove("\(trash)/\(name)") }
+            let age = now.milliseconds > since ? now.milliseconds - since : 0
+            if age >= Limits.moveTrashSeconds * 1000 { try MoveFiles.remove("\(trash)/\(name)") }
         }
     }
 }

@@ -25,6 +25,8 @@ final class ShardKeeper: Sendable {
         var retiring: Set<ShardID> = []
         var isEmptyingTrash = false
         var isWakeUpSet = false
+        /// Shards whose records contradict what this node serves, as it has told its operator.
+        var contradicted: Set<ShardID> = []
         /// Sessions are numbered upwards, so that the network cannot bring an old one back.
         var lastSession: [ShardID: MoveSession] = [:]
     }
@@ -113,10 +115,22 @@ final class ShardKeeper: Sendable {
         guard let move = record.move else { return }
         let isOurs = record.primary == view.node
         if move.to == view.node, !isOurs, inbound == nil {
+            guard case .elsewhere = tools.table[shard] else { return contradict(shard, record) }
             await receive(shard, map)
         } else if move.from == view.node, outbound == nil, !isRetiring {
-            if isOurs { await give(shard) } else if move.stage == .retire { await finishRetire(shard, map) }
+            if isOurs { await giveIfServed(shard) } else if move.stage == .retire { await finishRetire(shard, map) }
         }
+    }
+
+    /// The record sends a shard here that is here already: the watch is late, or the metadata store was put back to an
+    /// older state. Receiving it would throw away what was acknowledged since.
+    private func contradict(_ shard: ShardID, _ record: ShardRecord) {
+        guard case .served(let host) = tools.table[shard], host.epoch > record.epoch else { return }
+        let isNews = moves.withLockedValue { $0.contradicted.insert(shard).inserted }
+        guard isNews else { return }
+        logger.error(
+            "the metadata store is behind this node: it was put back to an older state. The shard is kept as it is",
+            metadata: ["shard": "\(shard)", "epoch": "\(host.epoch)", "epoch in the metadata": "\(record.epoch)"])
     }
 
     private func ledger(_ shard: ShardID) -> MoveLedger {
@@ -151,6 +165,11 @@ final class ShardKeeper: Sendable {
         }
         moves.withLockedValue { $0.inbound[shard] = inbound }
         inbound.begin()
+    }
+
+    /// A shard that cannot be served has nothing to copy; its target asks again from time to time.
+    private func giveIfServed(_ shard: ShardID) async {
+        if case .served = tools.table[shard] { await give(shard) }
     }
 
     private func give(_ shard: ShardID) async {
@@ -206,6 +225,9 @@ final class ShardKeeper: Sendable {
 
     /// On any thread.
     func handle(_ request: PeerRequest, from node: NodeID, reply: PeerReply) {
+        guard request.isPlausible else {
+            return reply.send(.refused(PeerRefusal(.failed, "a position or an offset is beyond all bounds")))
+        }
         switch request {
         case .moveOpen(let shard, let operation, let session):
             open(shard, operation, MoveSession(session), from: node, reply, attempt: 0)
@@ -232,6 +254,9 @@ final class ShardKeeper: Sendable {
         _ shard: ShardID, _ operation: String, _ session: MoveSession, from node: NodeID, _ reply: PeerReply,
         attempt: Int
     ) {
+        if case .unavailable(_, let reason) = tools.table[shard] {
+            return reply.send(.refused(PeerRefusal(.failed, "shard \(shard) is unavailable here: \(reason)")))
+        }
         var delay = Self.openRetryDelay
         if let outbound = outbound(shard, to: node), outbound.move.operation.description == operation {
             let pause = tools.gate.enter()
@@ -285,6 +310,18 @@ final class ShardKeeper: Sendable {
                     shard: shard, epoch: host.epoch, position: host.appliedPosition,
                     byteCount: UInt64(tableBytes + host.store.unflushedBytes), state: host.stateText)
             }
+        }
+    }
+}
+
+extension PeerRequest {
+    /// Far from where sums overflow.
+    fileprivate var isPlausible: Bool {
+        let bound = UInt64(Int64.max) / 2
+        return switch self {
+        case .moveFetch(_, _, _, let offset, _): offset <= bound
+        case .movePull(_, _, let after, let durable, _, _): after.rawValue <= bound && durable.rawValue <= bound
+        case .write, .read, .list, .moveOpen, .moveClose, .moveProgress, .shards: true
         }
     }
 }
