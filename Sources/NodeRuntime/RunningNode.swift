@@ -72,6 +72,10 @@ struct RunningNode {
         parts.begin(addresses)
         await parts.cluster.session.becomeKnown(addresses)
         status.becomeReady()
+        parts.cluster.view.observe { [id = parts.cluster.view.node] map in
+            guard map.node(id)?.state == .removed else { return }
+            status.become(unreadyBecause: "the node was removed from the cluster")
+        }
         node.announce(configuration)
         return node
     }

@@ -38,8 +38,8 @@ struct ClusterEntry {
         if identity.bootCount == 0, map?.node(identity.node)?.storeID != identity.store {
             return try await enterAnew(map)
         }
-        guard let map else { throw noCluster }
-        return try await comeBack(identity, map)
+        guard map != nil else { throw noCluster }
+        return try await comeBack(identity)
     }
 
     // MARK: For the first time
@@ -90,12 +90,13 @@ struct ClusterEntry {
 
     // MARK: Again
 
-    private func comeBack(_ identity: NodeIdentity, _ map: ClusterMap) async throws -> Membership {
-        var map = map
+    private func comeBack(_ identity: NodeIdentity) async throws -> Membership {
         for _ in 0..<Self.conflictsMax {
             let entry = try await patiently { () async throws(MetadataError) in
                 try await metadata.get(.node(identity.node)).value
             }
+            // After the entry, so that the map knows what the entry does: a drain, or a removal.
+            var map = try await readFoundedMap()
             let (node, transaction) = try NodeStart.again(
                 identity, clusterName: configuration.cluster, addresses: addresses, map: map, entry: entry)
             try write(map.config.clusterID, node, confirmed: node.bootCount - 1)
@@ -133,7 +134,7 @@ struct ClusterEntry {
             do throws(MetadataError) {
                 _ = try await ledger.take(step)
             } catch {
-                guard case .outcomeUnknown = error else { throw error }
+                guard error.leavesOutcomeOpen else { throw error }
             }
         }
         throw .unavailable(detail: "the record of shard \(ledger.shard) changes all the time")

@@ -37,6 +37,7 @@ final class SessionKeeper: Sendable {
         view.observe { [pulse] _ in pulse.beat() }
         await pulse.drive(every: Self.periodNanoseconds) {
             do {
+                if view.map.node(view.node)?.state == .removed { return await leave() }
                 try await announce(addresses)
                 let session = try await liveSession()
                 try await makeKnown(session)
@@ -48,6 +49,17 @@ final class SessionKeeper: Sendable {
             }
         }
         try? await session.withLockedValue { $0 }?.end()
+    }
+
+    /// The node was removed: it is nobody's controller any more, and the cluster hears nothing of it.
+    private func leave() async {
+        let last = session.withLockedValue { session in
+            defer { session = nil }
+            return session
+        }
+        guard let last else { return }
+        logger.warning("this node was removed from the cluster: end it", metadata: ["node": "\(view.node)"])
+        try? await last.end()
     }
 
     /// Waits until the cluster knows the node as alive and where it is reached, so that whoever acts on its being ready
@@ -64,9 +76,11 @@ final class SessionKeeper: Sendable {
 
     /// The node's record says where it is reached.
     private func announce(_ addresses: NodeAddresses) async throws(MetadataError) {
-        guard var node = view.map.node(view.node), node.addresses != addresses else { return }
-        let entry = try await metadata.get(.node(view.node)).value
-        guard let entry else { return }
+        guard let known = view.map.node(view.node), known.addresses != addresses else { return }
+        // Only what is read here may be written back: the map may be older than a drain or a removal.
+        guard let entry = try await metadata.get(.node(view.node)).value,
+            var node = try? NodeRecord(decoding: entry.value, of: entry.key), node.addresses != addresses
+        else { return }
         node.addresses = addresses
         _ = try await metadata.transaction(
             MetadataTransaction(
