@@ -30,10 +30,17 @@ struct Verdict: Equatable {
         let troubled = picture.shards.filter { !Self.isWell($0) }
         for (state, shards) in Self.groups(troubled) {
             let noun = shards.count == 1 ? "shard" : "shards"
-            reasons.append("\(noun) \(Self.runs(shards)) \(shards.count == 1 ? "is" : "are") \(state)")
+            let numbers = Self.runs(shards.map(\.shard)) + Self.owners(shards, picture)
+            reasons.append("\(noun) \(numbers) \(shards.count == 1 ? "is" : "are") \(state)")
         }
         reasons += picture.nodes.filter { $0.state == "down" }.map { "node \($0.id) is down" }
         reasons += Self.failures(picture.operations).map { "operation \($0.id) (\($0.kind)) failed" }
+        if let metadata = picture.text.member("metadata"), metadata.member("reachable")?.bool == false {
+            let seconds = metadata.member("age-seconds")?.unsigned ?? 0
+            reasons.append(
+                "the metadata store has not answered for \(Format.time(.seconds(Int64(clamping: seconds)))): what runs "
+                    + "goes on, changes and moves wait, and what is shown here is as old")
+        }
         if let storage = picture.text.member("storage")?.string, storage != "ok" {
             reasons.append("storage is \(storage): reads go on, writes wait for space")
         }
@@ -47,12 +54,20 @@ struct Verdict: Equatable {
         shard.primary != nil && (shard.state == "serving" || shard.state == "moving")
     }
 
-    /// Operations that failed and have not been tried again since: a later one of the kind makes up for them.
+    /// Operations that failed and have not been tried again since: a later one of the kind makes up for them. A single
+    /// shard that could not be moved serves where it is: that is for `op list` to tell.
     private static func failures(_ operations: [ClusterPicture.Operation]) -> [ClusterPicture.Operation] {
         operations.indices.filter { index in
             let operation = operations[index]
-            return operation.state == "failed" && !operations[(index + 1)...].contains { $0.kind == operation.kind }
+            return operation.state == "failed" && operation.kind != "move"
+                && !operations[(index + 1)...].contains { $0.kind == operation.kind }
         }.map { operations[$0] }
+    }
+
+    /// ` of n2, n3`: where to look. Nothing where there is but one node, or no primary.
+    private static func owners(_ shards: [ClusterPicture.Shard], _ picture: ClusterPicture) -> String {
+        let owners = Set(shards.compactMap(\.primary)).sorted()
+        return picture.nodes.count < 2 || owners.isEmpty ? "" : " of \(owners.joined(separator: ", "))"
     }
 
     /// A shard in any other state may answer some requests; only an unavailable one answers none.
@@ -61,14 +76,16 @@ struct Verdict: Equatable {
     }
 
     /// Shards by state, the states in the order of their first shard.
-    private static func groups(_ shards: [ClusterPicture.Shard]) -> [(state: String, shards: [UInt64])] {
-        var groups: [(state: String, shards: [UInt64])] = []
+    private static func groups(
+        _ shards: [ClusterPicture.Shard]
+    ) -> [(state: String, shards: [ClusterPicture.Shard])] {
+        var groups: [(state: String, shards: [ClusterPicture.Shard])] = []
         for shard in shards {
             let state = shard.primary == nil ? "without a primary" : shard.state
             if let index = groups.firstIndex(where: { $0.state == state }) {
-                groups[index].shards.append(shard.shard)
+                groups[index].shards.append(shard)
             } else {
-                groups.append((state, [shard.shard]))
+                groups.append((state, [shard]))
             }
         }
         return groups

@@ -19,6 +19,13 @@ public struct Timestamp: Hashable, Comparable, Sendable {
         return Timestamp(milliseconds: overflow ? .max : sum)
     }
 
+    /// Saturates at zero.
+    @inlinable
+    public func before(seconds: UInt64) -> Timestamp {
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+        return Timestamp(milliseconds: overflow || product > milliseconds ? 0 : milliseconds - product)
+    }
+
     @inlinable
     public func adding(seconds: UInt64) -> Timestamp {
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)

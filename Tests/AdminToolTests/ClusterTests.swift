@@ -52,6 +52,11 @@ import Testing
             ["serving"], "active", true, #","storage":"full""#,
             "DEGRADED: storage is full: reads go on, writes wait for space"
         ),
+        (
+            ["serving"], "active", true, #","metadata":{"reachable":false,"age-seconds":75}"#,
+            "DEGRADED: the metadata store has not answered for 1:15: what runs goes on, changes and moves wait, "
+                + "and what is shown here is as old"
+        ),
         ([], "active", true, "", "UNAVAILABLE: the cluster has no shards"),
     ])
     func whatIsWrongIsSaid(

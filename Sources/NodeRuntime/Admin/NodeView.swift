@@ -43,7 +43,8 @@ struct NodeView: Sendable {
         }
         return .object([
             ("cluster", .text(map.config.name)), ("map-revision", .integer(map.mapRevision.rawValue)),
-            ("storage", .text(space.isFull ? "full" : "ok")), ("node", .text(node.text)),
+            ("storage", .text(space.isFull ? "full" : "ok")), ("metadata", metadataDocument),
+            ("node", .text(node.text)),
             ("controller", map.controller.map { .text($0.node.text) } ?? .null),
             (
                 "ring",
@@ -54,6 +55,15 @@ struct NodeView: Sendable {
             ),
             ("nodes", .list(nodes)), ("shards", .list(shards)),
             ("operations", .list(await OperationDocuments(self).all(map, reports))),
+        ])
+    }
+
+    /// When the metadata store was last heard of: what is shown is no newer.
+    private var metadataDocument: JSONValue {
+        let age = cluster.view.contactAge(now: NodeTime.monotonic()) / 1_000_000_000
+        return .object([
+            ("reachable", .bool(age <= ClusterView.silenceSeconds)),
+            ("last-seen", .text(cluster.now().before(seconds: age).rfc3339)), ("age-seconds", .integer(age)),
         ])
     }
 

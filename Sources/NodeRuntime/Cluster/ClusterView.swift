@@ -14,6 +14,7 @@ final class ClusterView: Sendable {
         var addresses: [NodeID: PeerAddress]
         /// By shard; `nil` where the owner has no address.
         var peers: [PeerAddress?]
+        var lastContact = NodeTime.monotonic()
         var whenChanged: [@Sendable (ClusterMap) -> Void] = []
         var refresh: @Sendable () -> Void = {}
     }
@@ -35,10 +36,21 @@ final class ClusterView: Sendable {
 
     func owner(of shard: ShardID) -> NodeID { state.withLockedValue { $0.map.shards[Int(shard.rawValue)].primary } }
 
-    /// Takes a newer map; an older one changes nothing.
+    /// A store that is well is heard of every few seconds; one that has been silent for longer is not.
+    static let silenceSeconds: UInt64 = 15
+
+    /// Nanoseconds since the metadata store was last heard of.
+    func contactAge(now: MonotonicTime) -> UInt64 { now.nanoseconds(since: state.withLockedValue { $0.lastContact }) }
+
+    /// It has answered, or told of a change.
+    func noteContact() { state.withLockedValue { $0.lastContact = NodeTime.monotonic() } }
+
+    /// Takes a newer map; an older one, or another cluster's, changes nothing.
     func update(_ map: ClusterMap) {
         let observers = state.withLockedValue { state -> [@Sendable (ClusterMap) -> Void] in
-            guard map.revision > state.map.revision else { return [] }
+            guard map.revision > state.map.revision, map.config.clusterID == state.map.config.clusterID else {
+                return []
+            }
             state.map = map
             state.addresses = Self.addresses(of: map)
             state.peers = map.shards.map { state.addresses[$0.primary] }
