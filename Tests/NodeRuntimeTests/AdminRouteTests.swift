@@ -44,6 +44,14 @@ import Testing
         }
     }
 
+    @Test func aWeightMayBeNothing() throws {
+        guard case .command(.weight(_, let thousandths)) = try route("nodes/n1/weight", query: [("weight", "0")]) else {
+            Issue.record("that is a weight")
+            return
+        }
+        #expect(thousandths == 0)
+    }
+
     @Test func whatIsNoRouteIsNone() throws {
         #expect(try route("nodes/n1/explode") == nil)
         #expect(try route("rebalance") == nil)
@@ -51,7 +59,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("nodes/n1/weight", "weight", "0"), ("nodes/n1/weight", "weight", "nan"),
+        ("nodes/n1/weight", "weight", "0.0001"), ("nodes/n1/weight", "weight", "nan"),
         ("throttle", "bytes-per-second", "-1"), ("rebalance/commit", "plan", "latest"),
     ])
     func badValuesAreRefusedByName(path: String, name: String, value: String) {

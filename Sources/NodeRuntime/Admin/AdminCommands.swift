@@ -13,6 +13,8 @@ struct AdminCommands: Sendable {
 
     /// A command is decided anew on a new map where something changed meanwhile, this many times.
     private static let attemptsMax = 8
+    /// Less than clients wait, so that they hear what it is that does not answer.
+    private static let metadataPatience = Duration.seconds(8)
 
     private var metadata: any MetadataStore { view.cluster.metadata }
 
@@ -25,7 +27,7 @@ struct AdminCommands: Sendable {
             guard route.method == request.method else {
                 return AdminResponse(
                     Problem(.methodNotAllowed, "\(request.path) answers \(route.method)"),
-                    fields: [("Allow", route.method == "GET" ? "GET, HEAD" : "POST")])
+                    fields: [("Allow", route.allow)])
             }
             return try await run(route)
         } catch let problem as Problem {
@@ -76,35 +78,64 @@ struct AdminCommands: Sendable {
             case .nothingToDo(let operation, let text):
                 return await outcome(command, operation, text, changed: false, map)
             case .change(let transaction, let operation):
-                do throws(MetadataError) {
-                    guard case .committed = try await metadata.transaction(transaction) else { continue }
-                } catch .outcomeUnknown(let detail) {
-                    throw Problem(.outcomeUnknown, "whether it was done is not known: \(detail); ask again")
-                } catch {
-                    throw Problem(.metadataUnavailable, "\(error); nothing was changed")
-                }
+                guard case .committed = try await run(transaction) else { continue }
                 return await outcome(command, operation, "", changed: true, try await readMap())
             }
         }
         throw Problem(.concurrentChange, "others change the cluster all the time; nothing was changed, try again")
     }
 
+    private func run(_ transaction: MetadataTransaction) async throws -> TransactionOutcome {
+        do {
+            return try await Self.patiently { try await metadata.transaction(transaction) }
+        } catch let error as MetadataError where !error.leavesOutcomeOpen {
+            throw Problem(.metadataUnavailable, "\(error); nothing was changed")
+        } catch {
+            throw Problem(.outcomeUnknown, "\(error); ask again")
+        }
+    }
+
     private func readMap() async throws -> ClusterMap {
         do {
-            guard let map = try ClusterMap(try await metadata.range(prefix: MetadataKey(""))) else {
+            let read = try await Self.patiently { try await metadata.range(prefix: MetadataKey("")) }
+            guard let map = try ClusterMap(read) else {
                 throw Problem(.metadataUnavailable, "the metadata store holds no cluster")
             }
             view.cluster.view.update(map)
             return map
         } catch let error as MetadataError {
-            throw Problem(.metadataUnavailable, "\(error)")
+            throw Problem(.metadataUnavailable, "\(error); nothing was changed")
+        } catch is Silence {
+            throw Problem(.metadataUnavailable, "\(Silence()); nothing was changed")
+        }
+    }
+
+    private struct Silence: Error, CustomStringConvertible {
+        var description: String {
+            "the metadata store has not answered within \(metadataPatience.components.seconds) s"
+        }
+    }
+
+    /// - Throws: `Silence` where `body` takes too long; it is cancelled then, and may have happened.
+    private static func patiently<Value: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        try await withThrowingTaskGroup(of: Value.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                try await Task.sleep(for: metadataPatience)
+                throw Silence()
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next() else { throw Silence() }
+            return first
         }
     }
 
     private func outcome(
         _ command: AdminCommand, _ operation: OperationID?, _ text: String, changed: Bool, _ map: ClusterMap
     ) async -> AdminResponse {
-        if let operation, let record = map.operation(operation) {
+        if let operation, let record = map.operation(operation), !command.isAboutState {
             let documents = OperationDocuments(view)
             let isNew = changed && !record.state.isFinished
             var members = await documents.operation(record, map)
@@ -117,6 +148,7 @@ struct AdminCommands: Sendable {
         case .throttle(let rate): members.insert(("bytes-per-second", .integer(rate)), at: 0)
         default: break
         }
+        if let operation { members.append(("operation", .text("\(operation)"))) }
         if !text.isEmpty { members.append(("note", .text(text))) }
         return json(200, .object(members))
     }
@@ -125,8 +157,11 @@ struct AdminCommands: Sendable {
 
     /// `GET /v1/operations/ID`.
     func operation(_ text: String) async -> AdminResponse {
-        let map = (try? await readMap()) ?? view.cluster.view.map
-        guard let id = OperationID(text), let record = map.operation(id) else {
+        // What the watch has told will do: whoever began the operation here has read it into this map.
+        var map = view.cluster.view.map
+        let id = OperationID(text)
+        if id.flatMap(map.operation) == nil { map = (try? await readMap()) ?? map }
+        guard let id, let record = map.operation(id) else {
             return AdminResponse(Problem(.notFound, "there is no operation \(text)"))
         }
         return json(200, .object(await OperationDocuments(view).operation(record, map)))
@@ -160,6 +195,13 @@ struct AdminCommands: Sendable {
 
     private func json(_ status: Int, _ value: JSONValue) -> AdminResponse {
         AdminResponse(status: status, contentType: "application/json", body: value.encoded() + [0x0A])
+    }
+}
+
+extension AdminCommand {
+    /// Its answer says what changed about a node, whatever operation it touched on the way.
+    fileprivate var isAboutState: Bool {
+        if case .uncordon = self { true } else { false }
     }
 }
 

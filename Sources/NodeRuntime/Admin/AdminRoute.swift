@@ -44,6 +44,15 @@ enum AdminRoute {
         }
     }
 
+    /// The methods that its path answers.
+    var allow: String {
+        switch self {
+        case .showThrottle: "GET, HEAD, POST"
+        case .plan, .showPlan: "GET, HEAD"
+        case .dryDrain, .dryRemove, .command: "POST"
+        }
+    }
+
     /// `nil` where there is no such path.
     ///
     /// - Throws: what is wrong with a name or value in it.
@@ -69,7 +78,7 @@ enum AdminRoute {
                 throw Problem(.notFound, "there is no operation \(segments[1])")
             }
             self = .command(verb.command(on: id))
-        case ("throttle", 1) where request.method == "GET": self = .showThrottle
+        case ("throttle", 1) where request.method != "POST": self = .showThrottle
         case ("throttle", 1):
             guard let rate = value("bytes-per-second").flatMap({ UInt64($0) }) else {
                 throw Problem(.badRequest, "bytes-per-second must be a whole number; 0 is no limit")
@@ -90,9 +99,8 @@ enum AdminRoute {
         case "drain": return isDry ? .dryDrain(id) : .command(.drain(id))
         case "remove": return isDry ? .dryRemove(id) : .command(.remove(id))
         case "weight":
-            guard let weight = value("weight").flatMap({ Double($0) }), weight > 0, weight <= 1000 else {
-                throw Problem(.badRequest, "weight must be a number above 0, at most 1000")
-            }
+            guard let weight = value("weight").flatMap({ Double($0) }), weight == 0 || (0.001...1000).contains(weight)
+            else { throw Problem(.badRequest, "weight must be 0, or a number from 0.001 to 1000") }
             return .command(.weight(id, thousandths: UInt64((weight * 1000).rounded())))
         default: return nil
         }

@@ -9,6 +9,9 @@ import Primitives
 struct OperationDocuments: Sendable {
     private let view: NodeView
 
+    /// What other nodes say is added up.
+    private static let bytesMax: UInt64 = 1 << 48
+
     init(_ view: NodeView) { self.view = view }
 
     /// All of them, newest last.
@@ -26,8 +29,9 @@ struct OperationDocuments: Sendable {
         await view.survey.progress(map).compactMapValues { report in
             guard let operation = OperationID(report.operation) else { return nil }
             return ClusterCore.MoveProgress(
-                operation: operation, bytesDone: report.bytesDone, bytesTotal: report.bytesTotal,
-                bytesPerSecond: report.bytesPerSecond, lag: report.lag, rounds: Int(report.rounds),
+                operation: operation, bytesDone: min(report.bytesDone, Self.bytesMax),
+                bytesTotal: min(report.bytesTotal, Self.bytesMax),
+                bytesPerSecond: min(report.bytesPerSecond, Self.bytesMax), lag: report.lag, rounds: Int(report.rounds),
                 neededBytesPerSecond: report.neededBytesPerSecond == 0 ? nil : report.neededBytesPerSecond)
         }
     }
@@ -37,7 +41,7 @@ struct OperationDocuments: Sendable {
         _ reports: [ShardID: ShardReport]
     ) -> [(String, JSONValue)] {
         let operation = OperationView(
-            record, in: map, progress: progress, shardBytes: reports.mapValues(\.byteCount))
+            record, in: map, progress: progress, shardBytes: reports.mapValues { min($0.byteCount, Self.bytesMax) })
         var members: [(String, JSONValue)] = [
             ("id", .text("\(record.id)")), ("kind", .text(record.kind.rawValue)),
             ("state", .text(record.state.rawValue)), ("done", .integer(operation.done)),
