@@ -75,8 +75,11 @@ struct Connection: ParsableArguments {
 
     private func check(_ url: String, from place: String) throws {
         let authority = ["http://", "https://"].first { url.hasPrefix($0) }.map { url.dropFirst($0.count) }
-        guard let authority, let first = authority.first, first != "/", first != ":" else {
-            throw ValidationError("'\(url)', from \(place), is no URL like http://HOST:PORT")
+        guard let authority, let first = authority.first, first != "/", first != ":",
+            !url.contains(where: \.isWhitespace)
+        else { throw ValidationError("'\(url)', from \(place), is no URL like http://HOST:PORT") }
+        guard EndpointParts(url).hasSoundPort else {
+            throw ValidationError("'\(url)', from \(place), has no port from 1 to 65535")
         }
     }
 }
@@ -87,6 +90,11 @@ struct EndpointParts: Equatable {
     let host: String?
     let port: Int?
 
+    /// No port at all, or one that there can be.
+    var hasSoundPort: Bool { !namesPort || port.map { (1...65_535).contains($0) } ?? false }
+    /// Something stands where a port does.
+    private let namesPort: Bool
+
     init(_ url: String) {
         let halves = url.split(separator: "://", maxSplits: 1)
         scheme = String(halves[0])
@@ -95,7 +103,8 @@ struct EndpointParts: Equatable {
         let colon = authority[end...].lastIndex(of: ":") ?? authority.endIndex
         let name = authority[..<colon].filter { $0 != "[" && $0 != "]" }
         host = name.isEmpty ? nil : String(name)
-        port = colon < authority.endIndex ? Int(authority[authority.index(after: colon)...]) : nil
+        namesPort = colon < authority.endIndex
+        port = namesPort ? Int(authority[authority.index(after: colon)...]) : nil
     }
 }
 

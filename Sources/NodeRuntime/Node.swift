@@ -1,5 +1,6 @@
 import ClusterCore
 import ClusterMetadata
+import HashRing
 import Logging
 import NIOPosix
 import Primitives
@@ -54,15 +55,30 @@ public enum Node {
         }
         try await serve(logger) {
             var nodes: [RunningNode] = []
-            for configuration in configurations {
+            let staying = Self.staying(configurations, in: metadata, logger)
+            for configuration in staying {
                 nodes.append(try await RunningNode.start(configuration, metadata: metadata, logger: logger))
             }
             whenReady(
-                zip(configurations, nodes).map {
+                zip(staying, nodes).map {
                     (node: $0.nodeID, listen: $1.clientAddress, admin: $1.adminAddress)
                 })
             return NodeService.Started(nodes: nodes, metadata: nil)
         }
+    }
+
+    /// Those that were not removed from the cluster; all, where that leaves none, so that a start says why.
+    private static func staying(
+        _ configurations: [NodeConfiguration], in metadata: EmbeddedMetadata, _ logger: Logger
+    ) -> [NodeConfiguration] {
+        let read = try? metadata.range(prefix: MetadataKey(""))
+        guard let read, let map = try? ClusterMap(read) else { return configurations }
+        let staying = configurations.filter { configuration in
+            guard let id = NodeID(configuration.nodeID), map.node(id)?.state == .removed else { return true }
+            logger.notice("a node was removed from the cluster and stays away", metadata: ["node": "\(id)"])
+            return false
+        }
+        return staying.isEmpty ? configurations : staying
     }
 
     private static func serve(

@@ -96,6 +96,10 @@ import Testing
 
     @Test func aWrongEndpointInTheEnvironmentIsUsage() async {
         #expect(await run("get", "a/b", environment: ["KEYSTEAD_ENDPOINT": "nowhere"]).status == .usage)
+        for authority in ["h:0", "h:65536", "h:99999999999999999999", "h:", "h:x", "a b"] {
+            let result = await run("get", "a/b", "--endpoint", "http://\(authority)")
+            #expect(result.status == .usage, "\(authority)")
+        }
     }
 
     @Test func getPrintsExactlyTheState() async throws {

@@ -22,7 +22,8 @@ enum OperationText {
 
     /// What its moves copy together, as the nodes measured it; `nil` where none says.
     static func measuredRate(_ operation: OperationDetail) -> UInt64? {
-        let rates = operation.moves.compactMap(\.bytesPerSecond)
+        // A move that has just begun has measured nothing yet.
+        let rates = operation.moves.compactMap(\.bytesPerSecond).filter { $0 > 0 }
         return rates.isEmpty ? nil : rates.reduce(0, +)
     }
 
@@ -73,9 +74,10 @@ enum OperationText {
         var parts = [
             "\(Format.printable(operation.id)) \(ProgressPicture.bar(fraction, width: barWidth))", count(operation),
         ]
-        if let bytes = bytes(operation) { parts.append(bytes) }
-        if let rate { parts.append(Self.rate(rate)) }
+        // What a narrow terminal cuts off comes last.
         parts.append("ETA \(timeLeft(operation, rate: rate) ?? "-:--")")
+        if let rate { parts.append(Self.rate(rate)) }
+        if let bytes = bytes(operation) { parts.append(bytes) }
         if let note = note(operation) { parts.append(Format.printable(note)) }
         let text = parts.joined(separator: "  ")
         return text.count < columns ? text : String(text.prefix(max(0, columns - 2))) + "…"

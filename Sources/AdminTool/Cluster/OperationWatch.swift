@@ -184,7 +184,8 @@ struct OperationFollow {
             last = try await watch.run(as: format)
         } else {
             let id = Format.printable(operation.id)
-            Console.current.say("\(OperationText.name(operation)), runs; keysteadctl op wait \(id) watches it")
+            let word = operation.state == "paused" ? "paused: keysteadctl op resume \(id) lets it go on" : "runs"
+            Console.current.say("\(OperationText.name(operation)), \(word); keysteadctl op wait \(id) watches it")
         }
         try show(last, as: format)
         guard last.isOver else { return }

@@ -4,7 +4,10 @@ import KeysteadClient
 struct OperationCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "op", abstract: "The operations of the cluster: they go on whoever watches.",
-        subcommands: [OperationList.self, OperationShow.self, OperationWait.self, OperationCancel.self])
+        subcommands: [
+            OperationList.self, OperationShow.self, OperationWait.self, OperationPause.self, OperationResume.self,
+            OperationCancel.self,
+        ])
 }
 
 struct OperationList: AsyncParsableCommand {
@@ -75,10 +78,41 @@ struct OperationWait: AsyncParsableCommand {
     }
 }
 
+struct OperationPause: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pause", abstract: "Begin no further move of it; those under way go on to their end.")
+
+    @OptionGroup var operation: OperationArgument
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withAdmin { client in
+            let found = try await client.operation(operation.id, .pause)
+            try await confirm(found, is: "paused", client, as: output.output)
+        }
+    }
+}
+
+struct OperationResume: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "resume", abstract: "Go on after a pause.")
+
+    @OptionGroup var operation: OperationArgument
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: Connection
+
+    func run() async throws {
+        try await connection.withAdmin { client in
+            let found = try await client.operation(operation.id, .resume)
+            try await confirm(found, is: "running", client, as: output.output)
+        }
+    }
+}
+
 struct OperationCancel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cancel", abstract: "End an operation; what has moved stays where it is.",
-        discussion: "An operation that has come to another end cannot be cancelled any more: that is 4.")
+        discussion: "An operation that has come to another end cannot be cancelled any more: that is 3.")
 
     @OptionGroup var operation: OperationArgument
     @OptionGroup var output: OutputOptions
