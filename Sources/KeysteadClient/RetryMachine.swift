@@ -35,6 +35,8 @@ struct RetryMachine: Sendable {
     private var unreachableInRow = 0
     private var isOutcomeUnknown = false
     private var waits = 0
+    /// When the attempt under way was begun.
+    private var begun = Duration.zero
 
     init(repetition: Repetition, policy: RetryPolicy, endpointCount: Int, deadline: Duration, seed: UInt64) {
         self.repetition = repetition
@@ -57,13 +59,20 @@ struct RetryMachine: Sendable {
         unreachableInRow = error.code == .unreachable ? unreachableInRow + 1 : 0
         let isRoundOver = unreachableInRow == 0 || unreachableInRow % endpointCount == 0
         let wait = isRoundOver ? max(backoff(), error.retryAfter ?? .zero) : .zero
-        guard elapsed + wait < deadline else { return .fail(final(error)) }
+        guard elapsed + wait < deadline, !isInVain(after: error, took: elapsed - begun, left: deadline - elapsed - wait)
+        else { return .fail(final(error)) }
+        begun = elapsed + wait
         return isOutcomeUnknown && repetition == .keyed
             ? .lookUp(after: wait, nextEndpoint: moves) : .attempt(after: wait, nextEndpoint: moves)
     }
 
     /// The look-up found no record: the write has not taken effect so far, and under its key it can go out again.
     func outcomeAbsent() -> Step { .attempt(after: .zero, nextEndpoint: false) }
+
+    /// A server that took long to say no would be cut off while it says so again: its answer is worth more than that.
+    private func isInVain(after error: KeysteadError, took: Duration, left: Duration) -> Bool {
+        error.status != nil && !isOutcomeUnknown && left < took
+    }
 
     private func mayRepeat(after error: KeysteadError) -> Bool {
         switch error.retry {

@@ -106,6 +106,18 @@ import Testing
         #expect(machine.failed(later, elapsed: .seconds(28)) == .fail(later))
     }
 
+    /// Its fourth answer would come after the deadline, and nobody would hear what is wrong.
+    @Test func aSlowRefusalIsNotCutOff() {
+        var machine = machine(.harmless)
+        for seconds: Int64 in [8, 17] {
+            guard case .attempt = machine.failed(overloaded, elapsed: .seconds(seconds)) else {
+                Issue.record("there is time for another attempt")
+                return
+            }
+        }
+        #expect(machine.failed(overloaded, elapsed: .seconds(25)) == .fail(overloaded))
+    }
+
     @Test func waitsDoubleUpToTheirBound() {
         var machine = machine(.harmless, attempts: 10)
         let bounds: [Int64] = [100, 200, 400, 400, 400]

@@ -14,7 +14,7 @@ struct AdminCommands: Sendable {
     /// A command is decided anew on a new map where something changed meanwhile, this many times.
     private static let attemptsMax = 8
     /// Less than clients wait, so that they hear what it is that does not answer.
-    private static let metadataPatience = Duration.seconds(8)
+    private static let metadataPatience = Duration.seconds(5)
 
     private var metadata: any MetadataStore { view.cluster.metadata }
 

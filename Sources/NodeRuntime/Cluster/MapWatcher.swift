@@ -34,7 +34,7 @@ final class MapWatcher: Sendable {
                     let known = self.view.map.revision
                     try? await Task.sleep(nanoseconds: gap.nanoseconds(now: NodeTime.monotonic()))
                     guard self.view.map.revision == known else { return gap.changed() }
-                    _ = try? await self.read()
+                    do { _ = try await self.read() } catch { self.sayOnce("\(error)") }
                     gap.wasRead(anew: self.view.map.revision != known, now: NodeTime.monotonic())
                 }
             }
