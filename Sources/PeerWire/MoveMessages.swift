@@ -74,8 +74,9 @@ public struct MoveManifest: Sendable, Equatable {
 /// | 16 | 8 | applied position of the source |
 /// | 24 | 1 | phase: 1 streaming, 2 frozen, 3 handed over, 4 restart |
 /// | 25 | 8 | frozen: through this position; handed over: the new epoch; else 0 |
-/// | 33 | 4 | number of records |
-/// | 37 | … | records, one after the other: |
+/// | 33 | 8 | the source's time, milliseconds since 1970 |
+/// | 41 | 4 | number of records |
+/// | 45 | … | records, one after the other: |
 /// | +0 | 4 | n |
 /// | +4 | n | payload, as it stands in the log |
 public struct MoveRecords: Sendable, Equatable {
@@ -97,8 +98,13 @@ public struct MoveRecords: Sendable, Equatable {
     /// The source's.
     public let applied: Position
     public let phase: Phase
+    /// The source's. The shard has seen it, so its next owner must not be behind it.
+    public let time: Timestamp
 
-    public init(epoch: Epoch, first: Position, payloads: [[UInt8]], applied: Position, phase: Phase) {
+    public init(
+        epoch: Epoch, first: Position, payloads: [[UInt8]], applied: Position, phase: Phase, time: Timestamp
+    ) {
+        self.time = time
         self.epoch = epoch
         self.first = first
         self.payloads = payloads
@@ -119,6 +125,7 @@ public struct MoveRecords: Sendable, Equatable {
         case 4: phase = .restart
         default: throw .malformed("the phase of a move is unknown")
         }
+        time = Timestamp(milliseconds: try input.uint64())
         let count = try input.count(max: Limits.peerRecordsMax, bytesEach: 4)
         guard UInt64(count) <= .max - first.rawValue else { throw .malformed("positions run over") }
         var payloads: [[UInt8]] = []
@@ -140,6 +147,7 @@ public struct MoveRecords: Sendable, Equatable {
             }
         output.write(tag)
         output.write(value)
+        output.write(time.milliseconds)
         output.write(UInt32(payloads.count))
         for payload in payloads { output.writeLong(payload) }
     }

@@ -139,10 +139,11 @@ import Testing
                 == Bytes().u32(9).u32(2).adding([1, 2]).frame(type: 0x51, id: 7))
         let records = MoveRecords(
             epoch: Epoch(5), first: Position(80), payloads: [[1], []], applied: Position(90),
-            phase: .frozen(through: Position(81)))
+            phase: .frozen(through: Position(81)), time: Timestamp(milliseconds: 77))
         #expect(
             PeerResponse.records(records).frame(id: 7)
-                == Bytes().u64(5).u64(80).u64(90).u8(2).u64(81).u32(2).u32(1).u8(1).u32(0).frame(type: 0x52, id: 7))
+                == Bytes().u64(5).u64(80).u64(90).u8(2).u64(81).u64(77).u32(2).u32(1).u8(1).u32(0)
+                .frame(type: 0x52, id: 7))
         #expect(
             PeerResponse.progress([Samples.report(1)]).frame(id: 7)
                 == Bytes().u32(1).u32(1).u64(10).u64(20).u64(5).u64(3).u32(2).u64(50).u16(4).text("op-1").u16(8)

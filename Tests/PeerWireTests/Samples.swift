@@ -142,7 +142,8 @@ enum Samples {
             all.append(
                 .records(
                     MoveRecords(
-                        epoch: Epoch(5), first: Position(80), payloads: payloads, applied: Position(90), phase: phase)))
+                        epoch: Epoch(5), first: Position(80), payloads: payloads, applied: Position(90), phase: phase,
+                        time: Timestamp(milliseconds: 1_700_000_000_000))))
         }
         return all
     }()

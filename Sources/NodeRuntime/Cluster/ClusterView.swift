@@ -31,6 +31,9 @@ final class ClusterView: Sendable {
 
     var map: ClusterMap { state.withLockedValue { $0.map } }
 
+    /// Without the rest of the map, whose many parts cost a count each to be handed out.
+    var mapRevision: MapRevision { state.withLockedValue { $0.map.mapRevision } }
+
     /// Where requests of the shard go; `nil` where nobody could be asked.
     func peer(of shard: ShardID) -> PeerAddress? { state.withLockedValue { $0.peers[Int(shard.rawValue)] } }
 

@@ -29,7 +29,7 @@ final class Forwarder: ArrivalRouter {
     func redirect(_ arrival: Arrival) {
         if arrival.isForwarded {
             // A forwarded request is never forwarded again: the node it came from knows better, or waits.
-            (arrival.target.sink as? ForwardedReply)?.notOwner(view.map.mapRevision)
+            (arrival.target.sink as? ForwardedReply)?.notOwner(view.mapRevision)
             return
         }
         // Out of the call that brought the request, which is still under way.
@@ -80,7 +80,7 @@ final class Forwarder: ArrivalRouter {
         let left = routed.deadline.nanoseconds(since: NodeTime.monotonic())
         let deadline = NIODeadline.now() + .nanoseconds(Int64(clamping: left))
         peers.send(
-            routed.request(view.map.mapRevision, milliseconds: deadline.millisecondsFromNow), to: peer,
+            routed.request(view.mapRevision, milliseconds: deadline.millisecondsFromNow), to: peer,
             lane: .requests, deadline: deadline, on: routed.loop
         ) { outcome in
             self.finish(routed, peer, outcome)

@@ -61,7 +61,7 @@ final class PeerDesk: PeerService {
             if let page = parts.lister.page(request, over: shards) {
                 reply.send(.answer(.page(page)))
             } else {
-                reply.send(.notOwner(mapRevision: parts.view.map.mapRevision.rawValue))
+                reply.send(.notOwner(mapRevision: parts.view.mapRevision.rawValue))
             }
         }
     }

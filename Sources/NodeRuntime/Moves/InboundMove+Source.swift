@@ -73,6 +73,8 @@ extension InboundMove {
             guard case .records(let records) = response else {
                 return move.machine.requestFailed(number, now: NodeTime.monotonic())
             }
+            // What has expired at the source must not be there again.
+            move.tools.time.advance(atLeastTo: records.time)
             move.machine.pulled(number, MovePullAnswer(records), now: NodeTime.monotonic())
         }
     }

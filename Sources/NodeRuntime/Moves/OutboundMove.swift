@@ -150,7 +150,8 @@ final class OutboundMove: @unchecked Sendable {
         case .dropCheckpoint(let session): dropCheckpoint(session)
         case .answerOpen(let ticket, let answer):
             replies.removeValue(forKey: ticket)?.send(PeerResponse(answer, pause: tools.gate.pause))
-        case .answerPull(let ticket, let answer): replies.removeValue(forKey: ticket)?.send(PeerResponse(answer))
+        case .answerPull(let ticket, let answer):
+            replies.removeValue(forKey: ticket)?.send(PeerResponse(answer, time: tools.time.now()))
         case .enterHandover: enterHandover()
         case .freeze: freeze()
         case .thaw: thaw()
@@ -307,7 +308,7 @@ extension PeerResponse {
         }
     }
 
-    init(_ answer: MovePullAnswer) {
+    init(_ answer: MovePullAnswer, time: Timestamp) {
         let phase: MoveRecords.Phase =
             switch answer.phase {
             case .streaming: .streaming
@@ -318,7 +319,7 @@ extension PeerResponse {
         self = .records(
             MoveRecords(
                 epoch: answer.epoch, first: answer.first, payloads: answer.payloads, applied: answer.applied,
-                phase: phase))
+                phase: phase, time: time))
     }
 }
 

@@ -109,7 +109,8 @@ final class ShardLoop: @unchecked Sendable {
         line.machine.stepDown(Problem(.shardUnavailable, "shard \(shard) has moved away; nothing was done"))
         drain(line)
         lines[Int(shard.rawValue)] = nil
-        sendOutgoing()
+        // Not from here: what answers set free may come back into the loop at once.
+        scheduleTurn()
     }
 
     /// The log's word about the shard goes to the move, until it is served. On the loop.
@@ -352,7 +353,7 @@ final class ShardLoop: @unchecked Sendable {
 
     private func send(_ delivery: Delivery) {
         let loop = delivery.target.sink.eventLoop
-        let peer = peers.firstIndex { $0.eventLoop === loop } ?? index
+        let peer = loop === eventLoop ? index : peers.firstIndex { $0.eventLoop === loop } ?? index
         outgoing[peer].append(delivery)
     }
 
