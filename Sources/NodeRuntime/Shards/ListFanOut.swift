@@ -35,13 +35,6 @@ struct ListFanOut: Sendable {
 
         let shards: ClosedRange<UInt32>
         let owner: Owner
-
-        func isAmong(_ nodes: Set<NodeID>) -> Bool {
-            if case .peer(let peer) = owner { nodes.contains(peer.node) } else { false }
-        }
-
-        /// As of an owner who cannot be asked.
-        var unanswered: Run { Run(shards: shards, owner: .nobody) }
     }
 
     func answer(_ request: ListRequest) async -> Answer {
@@ -57,14 +50,14 @@ struct ListFanOut: Sendable {
                 keyPrefix: request.keyPrefix, itemsMax: request.itemsMax - items.count, after: cursor,
                 withValues: request.withValues)
             let page: ListPage
-            switch await ask(run.isAmong(silent) ? run.unanswered : run, part, until: deadline) {
+            switch await ask(run, part, until: deadline, &silent) {
             case .success(let answered): page = answered
             case .failure(let problem): return .refused(problem, currentVersion: nil, nil)
             }
             items += page.items
-            missing.subtract(run.shards.map { ShardID($0) })
+            // A node that was out of reach and answers has all of its shards within reach again.
+            if case .peer = run.owner { missing.subtract(run.shards.map { ShardID($0) }) }
             missing.formUnion(page.missing)
-            if case .peer(let peer) = run.owner, page.missing.count == run.shards.count { silent.insert(peer.node) }
             bytes += page.items.reduce(0) { $0 + $1.record.encodedCount }
             if let next = page.next {
                 cursor = next
@@ -114,8 +107,10 @@ struct ListFanOut: Sendable {
     }
 
     /// Asks until somebody answers for the run or the time is over; then its shards are missing.
+    ///
+    /// - Parameter silent: nodes that have not answered, and are not asked any more.
     private func ask(
-        _ run: Run, _ request: ListRequest, until deadline: NIODeadline
+        _ run: Run, _ request: ListRequest, until deadline: NIODeadline, _ silent: inout Set<NodeID>
     ) async -> Result<ListPage, Problem> {
         var run = run
         let absent = ListPage(
@@ -130,10 +125,13 @@ struct ListFanOut: Sendable {
                 } catch {
                     return .failure(Problem(.shuttingDown, "the node is shutting down"))
                 }
+            case .peer(let peer) where silent.contains(peer.node): return .success(absent)
             case .peer(let peer):
                 switch await ask(peer, run.shards, request, until: deadline) {
                 case .answered(let page): return .success(page)
-                case .unreachable: return .success(absent)
+                case .unreachable:
+                    silent.insert(peer.node)
+                    return .success(absent)
                 case .notOwner: view.refresh()
                 case .busy: break
                 }
@@ -145,18 +143,21 @@ struct ListFanOut: Sendable {
             // cursor. So a shorter run must not claim the shards behind it.
             let owners = run.shards.map { owner(of: ShardID($0)) }
             let count = owners.prefix { $0 == owners[0] }.count
-            if count < owners.count { return .success(await partial(run, count, owners[0], request, deadline)) }
+            if count < owners.count {
+                return .success(await partial(run, count, owners[0], request, deadline, &silent))
+            }
             run = Run(shards: run.shards, owner: owners[0])
         }
     }
 
     /// The first `count` shards of a run that has fallen apart; the page ends behind them.
     private func partial(
-        _ run: Run, _ count: Int, _ owner: Run.Owner, _ request: ListRequest, _ deadline: NIODeadline
+        _ run: Run, _ count: Int, _ owner: Run.Owner, _ request: ListRequest, _ deadline: NIODeadline,
+        _ silent: inout Set<NodeID>
     ) async -> ListPage {
         let first = run.shards.lowerBound
         let shorter = Run(shards: first...(first + UInt32(count) - 1), owner: owner)
-        switch await ask(shorter, request, until: deadline) {
+        switch await ask(shorter, request, until: deadline, &silent) {
         case .success(var page):
             page.next = page.next ?? cursor(behind: shorter.shards.upperBound)
             return page
