@@ -34,8 +34,11 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         case .collection(let kind): return admitList(head, kind)
         case .batch: return admitBatch(head)
         case .unknown:
-            let problem = Problem(.notFound, "there is nothing at this path; entities are at /v1/entities/KIND/ID")
-            return .refuse(Refusal(problem), .other)
+            let detail =
+                AdminPaths.begins(loop.scratch)
+                ? "this is a node's listener for data: ask its admin listener (by default the next port)"
+                : "there is nothing at this path; entities are at /v1/entities/KIND/ID"
+            return .refuse(Refusal(Problem(.notFound, detail)), .other)
         }
     }
 
@@ -195,4 +198,13 @@ extension Problem {
     static func bodyTooLarge(max: Int) -> Problem {
         Problem(.entityTooLarge, "the body may have at most \(max) bytes")
     }
+}
+
+/// Where the admin listener's routes begin: the two listeners are easily taken for each other.
+private enum AdminPaths {
+    private static let beginnings = [
+        "/v1/admin/", "/v1/cluster", "/v1/shards/", "/v1/operations/", "/v1/where/", "/livez", "/readyz", "/metrics",
+    ].map { Array($0.utf8) }
+
+    static func begins(_ path: [UInt8]) -> Bool { beginnings.contains { path.starts(with: $0) } }
 }

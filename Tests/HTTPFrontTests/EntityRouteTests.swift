@@ -14,6 +14,14 @@ import Testing
         return text + "\r\n" + (body ?? "")
     }
 
+    /// The admin tool pointed at the wrong listener hears so.
+    @Test func adminPathsAreToldWhereTheyBelong() throws {
+        for path in ["/v1/cluster", "/v1/admin/rebalance/plan", "/metrics"] {
+            let response = try FrontChannel().ask("GET \(path) HTTP/1.1\r\nHost: h\r\n\r\n")
+            #expect(response.status == 404 && response.text.contains("ask its admin listener"))
+        }
+    }
+
     @Test func putThenGet() throws {
         let front = try FrontChannel()
         let put = try front.ask(

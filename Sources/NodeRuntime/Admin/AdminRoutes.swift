@@ -99,6 +99,6 @@ struct AdminRoutes: Sendable {
             .notFound,
             "the admin listener has no \(path); it has /livez, /readyz, /metrics, /v1/cluster, /v1/shards/N, "
                 + "/v1/where/KIND/ID and /v1/operations/ID"
-        )
+                + (path.hasPrefix("/v1/entities") ? "; entities are on the listener for data" : ""))
     }
 }
