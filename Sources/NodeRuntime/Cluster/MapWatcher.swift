@@ -52,6 +52,8 @@ final class MapWatcher: Sendable {
 
     /// What is wrong with the metadata store, once for as long as it stays so.
     private func sayOnce(_ reason: String) {
+        // A node that stops ends its own watch.
+        guard !Task.isCancelled else { return }
         let isNews = trouble.withLockedValue { trouble in
             defer { trouble = trouble ?? reason }
             return trouble == nil
