@@ -6,7 +6,9 @@ import Testing
 @Suite struct ClusterSimulationTests {
     /// Found bugs once, or stand for a kind of trouble; more of the same is the swarm's work.
     @Test(
-        arguments: [1, 2, 3, 6, 11, 36, 40, 151, 173, 100_250, 200_002, 200_051, 308_612, 309_868, 312_363] as [UInt64])
+        arguments: [
+            1, 2, 3, 6, 11, 36, 40, 151, 173, 100_250, 200_002, 200_051, 308_612, 309_868, 312_363, 712_610,
+        ] as [UInt64])
     func aSeedIsClean(seed: UInt64) {
         let result = Simulation(options: SimulationOptions(clusterSeed: seed)).run()
         #expect(result.violation == nil, "seed \(seed): \(result.violation?.detail ?? "")")
