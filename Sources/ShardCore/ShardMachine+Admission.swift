@@ -63,8 +63,11 @@ extension ShardMachine {
         if let oldest = (gated.first?.item ?? held.first)?.arrival {
             let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
             if age > settings.queueAgeMillisecondsMax {
-                let what = gated.isEmpty ? "is changing hands and has held requests for" : "has a write that has waited"
-                return Problem(.overloaded, "shard \(shard) \(what) \(age) ms; try again shortly")
+                let what =
+                    gated.isEmpty
+                    ? "shard \(shard) is changing hands and has held requests for"
+                    : "the oldest write of shard \(shard) has waited"
+                return Problem(.overloaded, "\(what) \(age) ms; try again shortly")
             }
         }
         return nil
