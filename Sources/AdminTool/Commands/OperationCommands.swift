@@ -87,10 +87,7 @@ struct OperationPause: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withAdmin { client in
-            let found = try await client.operation(operation.id, .pause)
-            try await confirm(found, is: "paused", client, as: output.output)
-        }
+        try await change(operation, .pause, to: "paused", connection, output)
     }
 }
 
@@ -102,10 +99,7 @@ struct OperationResume: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withAdmin { client in
-            let found = try await client.operation(operation.id, .resume)
-            try await confirm(found, is: "running", client, as: output.output)
-        }
+        try await change(operation, .resume, to: "running", connection, output)
     }
 }
 
@@ -119,9 +113,17 @@ struct OperationCancel: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withAdmin { client in
-            let found = try await client.operation(operation.id, .cancel)
-            try await confirm(found, is: "cancelled", client, as: output.output)
-        }
+        try await change(operation, .cancel, to: "cancelled", connection, output)
+    }
+}
+
+/// Changes the operation, and reads back that it is in that state.
+private func change(
+    _ operation: OperationArgument, _ verb: Keystead.OperationVerb, to state: String, _ connection: Connection,
+    _ output: OutputOptions
+) async throws {
+    try await connection.withAdmin { client in
+        let found = try await client.operation(operation.id, verb)
+        try await confirm(found, is: state, client, as: output.output)
     }
 }
