@@ -38,7 +38,7 @@ extension ShardStore {
         guard gate.enter() else { throw .closed }
         defer { gate.leave() }
         var batch = StoreBatch()
-        put(mark, into: &batch)
+        Self.put(mark, after: applied, into: &batch)
         let handle = batch.handle
         try rocksCall(in: directory) { rocksdb_write(database, resources.syncedWriteOptions, handle, $0) }
         progress.withLock { $0.noteDurable(mark) }

@@ -99,7 +99,7 @@ public final class ShardStore: @unchecked Sendable {
         guard gate.enter() else { throw .closed }
         defer { gate.leave() }
         let previous = self.applied
-        put(applied, into: &batch)
+        Self.put(applied, after: previous, into: &batch)
         let bytes = batch.byteCount + batch.rowCount * FlushProgress.rowOverheadBytes
         defer { batch.clear() }
         let handle = batch.handle
@@ -109,8 +109,7 @@ public final class ShardStore: @unchecked Sendable {
         resources.countMemtables(bytes)
     }
 
-    func put(_ mark: AppliedState, into batch: inout StoreBatch) {
-        let previous = applied
+    static func put(_ mark: AppliedState, after previous: AppliedState, into batch: inout StoreBatch) {
         precondition(mark.epoch >= previous.epoch, "an epoch never goes back")
         precondition(mark.position >= previous.position, "a position never goes back")
         AppliedState.row.withUnsafeBytes { row in

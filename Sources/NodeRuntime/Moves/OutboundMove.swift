@@ -235,12 +235,13 @@ final class OutboundMove: @unchecked Sendable {
         let now = NodeTime.monotonic()
         let record = entry.record
         if record.primary != ledger.node {
-            guard let machine, record.epoch > machine.epoch else {
+            guard let epoch = machine?.epoch else { return }
+            guard record.epoch > epoch else {
                 return logger.error(
                     "the metadata store is behind this node: it was put back to an older state. The shard stays here",
                     metadata: ["shard": "\(shard)", "epoch in the metadata": "\(record.epoch)"])
             }
-            self.machine?.handoverCommitted(record.epoch)
+            machine?.handoverCommitted(record.epoch)
         } else if let current = record.move, current.isSameMove(as: move), let stage = MoveStage(current.stage) {
             machine?.stageRead(stage, revision: entry.revision.rawValue, now: now)
         } else {

@@ -118,7 +118,7 @@ final class ShardKeeper: Sendable {
             guard case .elsewhere = tools.table[shard] else { return contradict(shard, record) }
             await receive(shard, map)
         } else if move.from == view.node, outbound == nil, !isRetiring {
-            if isOurs { await giveIfServed(shard) } else if move.stage == .retire { await finishRetire(shard, map) }
+            if isOurs { await give(shard) } else if move.stage == .retire { await finishRetire(shard, map) }
         }
     }
 
@@ -168,11 +168,8 @@ final class ShardKeeper: Sendable {
     }
 
     /// A shard that cannot be served has nothing to copy; its target asks again from time to time.
-    private func giveIfServed(_ shard: ShardID) async {
-        if case .served = tools.table[shard] { await give(shard) }
-    }
-
     private func give(_ shard: ShardID) async {
+        guard case .served = tools.table[shard] else { return }
         guard let (entry, move) = await readBefore(shard, isOurs: true) else { return }
         let outbound = OutboundMove(
             entry, move: move, tools: tools, ledger: ledger(shard), view: view, logger: logger
