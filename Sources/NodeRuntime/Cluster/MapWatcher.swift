@@ -41,8 +41,8 @@ final class MapWatcher: Sendable {
         }
     }
 
-    private func heard() {
-        view.noteContact()
+    /// It answers, and what it says can be read.
+    private func isWell() {
         guard trouble.withLockedValue({ trouble in
             defer { trouble = nil }
             return trouble != nil
@@ -66,11 +66,13 @@ final class MapWatcher: Sendable {
     private func read() async throws -> ClusterState {
         let known = view.map.revision
         var state = ClusterState(try await metadata.range(prefix: MetadataKey("")))
-        heard()
+        view.noteContact()
+        if let map = try state.map() { view.update(map) }
         if state.revision < known {
             sayOnce("it was put back to an older state: revision \(state.revision) after \(known)")
+        } else {
+            isWell()
         }
-        if let map = try state.map() { view.update(map) }
         return state
     }
 
@@ -79,7 +81,7 @@ final class MapWatcher: Sendable {
             do {
                 var state = try await read()
                 for try await change in metadata.watch(prefix: MetadataKey(""), after: state.revision) {
-                    heard()
+                    view.noteContact()
                     state.advance(by: change)
                     if let map = try state.map() { view.update(map) }
                 }
