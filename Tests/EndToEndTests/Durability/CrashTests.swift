@@ -150,7 +150,7 @@ extension Durability {
                 let node = TestNode(in: folder.path)
                 try node.start()
                 try node.client().put("k/a", "1")
-                let second = TestNode(in: folder.path, dataDirectory: node.dataDirectory)
+                let second = TestNode(in: try folder.make("second"), dataDirectory: node.dataDirectory)
                 let text = try refusal(second)
                 #expect(text.contains(node.dataDirectory))
                 expectFound(try node.client().get("k/a"), "1")

@@ -23,12 +23,17 @@ final class ChildProcess: Sendable {
     let errorPath: String
     private let ending = Mutex<Ending?>(nil)
 
-    /// Starts `program` (a path) with its output in `folder/name.out` and `folder/name.err`.
+    /// Starts `program` (a path) with its output in `folder/name.out` and `folder/name.err`, which belong to one
+    /// running process.
     init(_ program: String, _ arguments: [String], environment: [String: String] = [:], in folder: String, name: String)
         throws
     {
         outputPath = "\(folder)/\(name).out"
-        errorPath = "\(folder)/\(name).err"
+        let errorPath = "\(folder)/\(name).err"
+        self.errorPath = errorPath
+        guard !Self.running.withLock({ $0.values.contains(errorPath) }) else {
+            throw HarnessError("a running process writes to \(errorPath)")
+        }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -44,7 +49,7 @@ final class ChildProcess: Sendable {
         }
         guard code.0 == 0 else { throw HarnessError("cannot start \(program): \(String(cString: strerror(code.0)))") }
         pid = code.1
-        Self.running.withLock { _ = $0.insert(code.1) }
+        Self.running.withLock { $0[code.1] = errorPath }
     }
 
     /// The environment without the settings of the tests, which the programs under test would refuse to know.
@@ -97,19 +102,20 @@ final class ChildProcess: Sendable {
             guard waitpid(pid, &status, WNOHANG) == pid else { return nil }
             let signal = status & 0x7f
             ending = signal == 0 ? .exited((status >> 8) & 0xff) : .signalled(signal)
-            Self.running.withLock { _ = $0.remove(pid) }
+            Self.running.withLock { _ = $0.removeValue(forKey: pid) }
             return ending
         }
     }
 
     // MARK: Those still running
 
-    private static let running = Mutex<Set<pid_t>>([])
+    /// What each of them writes its errors to.
+    private static let running = Mutex<[pid_t: String]>([:])
 
     /// Ends what is left when the test process ends.
     static let endsLeftoversAtExit: Void = {
         atexit {
-            for pid in ChildProcess.running.withLock({ $0 }) { kill(pid, SIGKILL) }
+            for pid in ChildProcess.running.withLock({ $0.keys }) { kill(pid, SIGKILL) }
         }
     }()
 

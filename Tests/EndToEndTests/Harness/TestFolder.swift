@@ -14,6 +14,12 @@ final class TestFolder: Sendable {
 
     func remove() { try? FileManager.default.removeItem(atPath: path) }
 
+    /// Makes a folder in it; its path.
+    func make(_ name: String) throws -> String {
+        try FileManager.default.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: true)
+        return "\(path)/\(name)"
+    }
+
     func write(_ name: String, _ bytes: [UInt8]) throws -> String {
         let file = "\(path)/\(name)"
         guard FileManager.default.createFile(atPath: file, contents: Data(bytes)) else {
