@@ -98,7 +98,7 @@ public struct LoadConfiguration: Sendable {
 public enum LoadError: Error, Sendable, Equatable, CustomStringConvertible {
     /// An option is outside its bounds; nothing was sent.
     case badOption(name: String, allowed: String)
-    /// No connection could be opened, or all of them were lost and could not be opened again.
+    /// No connection could be opened, all of them were lost and could not be opened again, or none was ever answered.
     case unreachable(String)
     /// A record of the load phase was refused, so a run would measure something else.
     case loadFailed(String)

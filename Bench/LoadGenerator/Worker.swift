@@ -281,7 +281,7 @@ final class Worker {
     private func settle(_ operation: Operation, due: UInt64, error: String?, isCertain: Bool) {
         busy -= 1
         if stage == .loading {
-            settleLoad(operation, due: due, error: error)
+            settleLoad(operation, due: due, error: error, isCertain: isCertain)
             return
         }
         if operation.kind == .insert { source.finishInsert(operation.record, acknowledged: error == nil) }
@@ -295,7 +295,7 @@ final class Worker {
         }
     }
 
-    private func settleLoad(_ operation: Operation, due: UInt64, error: String?) {
+    private func settleLoad(_ operation: Operation, due: UInt64, error: String?, isCertain: Bool) {
         guard let error else {
             recorder.complete(operation.kind, due: due, now: NIODeadline.now().uptimeNanoseconds)
             return
@@ -303,6 +303,9 @@ final class Worker {
         loadFailures += 1
         loadRetries.append(operation.record)
         if loadFailures > Self.loadFailuresMax { fail(LoadError.loadFailed(error)) }
+        // Each connection asked in vain once, and none was ever answered: whoever accepts them serves nothing.
+        let isMute = recorder.completed == 0 && !isCertain && loadFailures >= sessions.count
+        if isMute { fail(LoadError.unreachable("no record was acknowledged: \(error)")) }
     }
 
     // MARK: The counter of `hot`

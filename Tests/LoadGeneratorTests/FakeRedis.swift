@@ -15,6 +15,8 @@ enum FakeRedis {
         case closesConnections
         /// Every tenth write is refused.
         case refusesWrites
+        /// No command is answered.
+        case answersNothing
     }
 
     /// Runs `body` against a server that behaves as `fault` says, and stops it.
@@ -49,6 +51,7 @@ enum FakeRedis {
         func run(_ words: [[UInt8]]) -> [UInt8]? {
             commands += 1
             if case .closesConnections = fault, commands % 100 == 0 { return nil }
+            if case .answersNothing = fault { return [] }
             switch words.first.map({ String(decoding: $0, as: UTF8.self) }) {
             case "GET": return get(words[1])
             case "SET":

@@ -116,6 +116,17 @@ import Testing
         }
     }
 
+    @Test func aServerThatNeverAnswersIsUnreachable() async throws {
+        try await FakeRedis.with(.answersNothing) { port in
+            var mute = configuration(.a, port: port)
+            mute.timeoutSeconds = 0.1
+            let run = LoadRun(mute)
+            await #expect(throws: LoadError.unreachable("no record was acknowledged: timeout")) {
+                try await run.run()
+            }
+        }
+    }
+
     @Test func nobodyThere() async throws {
         var free = 0
         try await FakeRedis.with(.none) { free = $0 }
