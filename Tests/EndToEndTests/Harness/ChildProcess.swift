@@ -40,6 +40,8 @@ final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
         posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        // A socket of the tests that stayed open here would be a connection, or a server, that nobody can end.
+        for descriptor in 3..<CInt(1024) { posix_spawn_file_actions_addclose(&actions, descriptor) }
         let code = Self.withCStrings([program] + arguments) { argv in
             Self.withCStrings(Self.environment(adding: environment)) { envp in
                 var pid: pid_t = 0
