@@ -169,7 +169,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct BoundTests {
     @Test func beyondTheBoundRequestsAreRefused() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.inFlightMax = 8
         let service = HoldingService()
         try await withPair(service, options: options) { client, server, group in
@@ -193,7 +193,7 @@ import Testing
     }
 
     @Test func bytesAreBoundedToo() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.inFlightBytesMax = 100_000
         let service = HoldingService()
         try await withPair(service, options: options) { client, server, group in
@@ -213,7 +213,7 @@ import Testing
     }
 
     @Test func aServerReadsNoFurtherThanItsBound() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.inFlightMax = 10
         let service = HoldingService()
         try await withPair(service, options: options) { _, server, group in
@@ -293,7 +293,7 @@ import Testing
     }
 
     @Test func connectionsAreBounded() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.connectionsMax = 2
         try await withPair(ScriptedService.echo, options: options) { _, server, group in
             let (first, one) = try await rawClient(group, server)

@@ -11,7 +11,7 @@ import Testing
     ) async throws -> PeerOutcome {
         try await withClient(identity: client) { client, group in
             let server = try await PeerServer.serve(
-                ScriptedService.echo, on: group, host: "127.0.0.1", port: 0, identity: server, options: PeerOptions())
+                ScriptedService.echo, on: group, host: "127.0.0.1", port: 0, identity: server, options: .patient())
             let outcome = await client.ask(Cluster.numbered(1), server.address(name), on: group.next())
             await server.shutDown(within: .milliseconds(200))
             return outcome
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test func aHandshakeThatDoesNotEndIsGivenUp() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.handshakeTimeout = .milliseconds(100)
         options.connectTimeout = .milliseconds(100)
         try await withClient(options: options) { client, group in

@@ -152,9 +152,20 @@ extension PeerServer {
     }
 }
 
+extension PeerOptions {
+    /// As a node has them, but with times that a busy machine does not reach. A test of a time sets that time.
+    static func patient(tls: PeerTLS? = nil) -> PeerOptions {
+        var options = PeerOptions(tls: tls)
+        options.connectTimeout = .seconds(60)
+        options.handshakeTimeout = .seconds(60)
+        options.pingInterval = .seconds(60)
+        return options
+    }
+}
+
 /// A group, a client on it, and what must be closed at the end.
 func withClient<Result>(
-    loops: Int = 1, options: PeerOptions = PeerOptions(), identity: PeerIdentity = Cluster.identity("client"),
+    loops: Int = 1, options: PeerOptions = .patient(), identity: PeerIdentity = Cluster.identity("client"),
     _ body: (PeerClient, MultiThreadedEventLoopGroup) async throws -> Result
 ) async throws -> Result {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
@@ -172,7 +183,7 @@ func withClient<Result>(
 
 /// A server beside the client, on the same loops.
 func withPair(
-    _ service: any PeerService, loops: Int = 1, options: PeerOptions = PeerOptions(),
+    _ service: any PeerService, loops: Int = 1, options: PeerOptions = .patient(),
     _ body: (PeerClient, PeerServer, MultiThreadedEventLoopGroup) async throws -> Void
 ) async throws {
     try await withClient(loops: loops, options: options) { client, group in

@@ -11,7 +11,7 @@ import Testing
     private static let hello = PeerControl.hello(Cluster.hello("server")).frame(id: 0)
 
     @Test func nobodyListens() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.backoffMin = .hours(1)
         options.backoffMax = .hours(1)
         try await withClient(options: options) { client, group in
@@ -23,7 +23,7 @@ import Testing
             // While backing off there is no attempt: the node is back, and still nothing is sent.
             let server = try await PeerServer.serve(
                 ScriptedService.echo, on: group, host: "127.0.0.1", port: address.port,
-                identity: Cluster.identity("server"), options: PeerOptions())
+                identity: Cluster.identity("server"), options: .patient())
             let second = await client.ask(Cluster.numbered(2), address, on: group.next())
             #expect(second.notSentText == outcome.notSentText)
             #expect(server.connectionCount == 0)
@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func aNodeThatComesBackIsFoundAgain() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.backoffMin = .milliseconds(1)
         options.backoffMax = .milliseconds(2)
         try await withClient(options: options) { client, group in
@@ -104,7 +104,7 @@ import Testing
 
     /// The peer reads nothing, then goes: what the socket took is lost, what waited behind it was not sent.
     @Test func whatStillWaitedWasNotSent() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.inFlightBytesMax = 1 << 30
         try await withClient(options: options) { client, group in
             let peers = NIOLockedValueBox<[any Channel]>([])
@@ -134,7 +134,7 @@ import Testing
     }
 
     @Test func aSilentPeerIsGivenUp() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.pingInterval = .milliseconds(100)
         try await withClient(options: options) { client, group in
             let pings = NIOLockedValueBox(0)
@@ -152,7 +152,7 @@ import Testing
 
     /// A slow answer is no silence: pongs keep the connection.
     @Test func aPeerThatAnswersPingsIsWaitedFor() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.pingInterval = .milliseconds(300)
         try await withClient(options: options) { client, group in
             let open = NIOLockedValueBox(UInt64(0))
@@ -179,7 +179,7 @@ import Testing
     }
 
     @Test func aServerGivesASilentClientUp() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.pingInterval = .milliseconds(50)
         try await withPair(ScriptedService.echo, options: options) { client, server, group in
             let (_, handler) = try await rawClient(group, server)
@@ -246,7 +246,7 @@ import Testing
     }
 
     @Test func anIdleConnectionIsClosedAndMadeAgain() async throws {
-        var options = PeerOptions()
+        var options = PeerOptions.patient()
         options.idleTimeout = .milliseconds(100)
         try await withPair(ScriptedService.echo, options: options) { client, server, group in
             for number in 1...2 {
@@ -264,7 +264,7 @@ import Testing
             try await eventually { service.count == 1 }
             let other = try await PeerServer.serve(
                 ScriptedService.echo, on: group, host: "127.0.0.1", port: 0, identity: Cluster.identity("server"),
-                options: PeerOptions())
+                options: .patient())
             #expect(await client.ask(Cluster.numbered(2), other.address("server"), on: group.next()).number == 2)
             // What is open at the old place is still answered.
             var generator = SplitMix64(seed: 7)

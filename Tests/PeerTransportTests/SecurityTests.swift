@@ -64,13 +64,11 @@ private final class Certificates: Sendable {
     private func outcome(
         client: PeerTLS?, server: PeerTLS?, host: String = "127.0.0.1"
     ) async throws -> (outcome: PeerOutcome, served: Int) {
-        var options = PeerOptions(tls: client)
-        options.handshakeTimeout = .seconds(20)
         let service = HoldingService()
-        return try await withClient(options: options) { client, group in
+        return try await withClient(options: .patient(tls: client)) { client, group in
             let server = try await PeerServer.serve(
                 service, on: group, host: "127.0.0.1", port: 0, identity: Cluster.identity("server"),
-                options: PeerOptions(tls: server))
+                options: .patient(tls: server))
             let address = PeerAddress(node: Cluster.node("server"), host: host, port: server.localAddress.port ?? 0)
             async let asked = client.ask(Cluster.numbered(3), address, on: group.next())
             // Whoever gets in is answered.
@@ -99,7 +97,7 @@ private final class Certificates: Sendable {
 
     @Test func manyRequestsAndLargeOnesPass() async throws {
         let certificates = try Certificates()
-        try await withPair(ScriptedService.echo, options: PeerOptions(tls: try certificates.tls("node"))) {
+        try await withPair(ScriptedService.echo, options: .patient(tls: try certificates.tls("node"))) {
             client, server, group in
             let address = server.address("server")
             let loop = group.next()
@@ -132,7 +130,7 @@ private final class Certificates: Sendable {
     @Test func aClientWithoutACertificateIsRefused() async throws {
         let certificates = try Certificates()
         let service = HoldingService()
-        try await withPair(service, options: PeerOptions(tls: try certificates.tls("node"))) { _, server, group in
+        try await withPair(service, options: .patient(tls: try certificates.tls("node"))) { _, server, group in
             var configuration = TLSConfiguration.makeClientConfiguration()
             configuration.trustRoots = .file(certificates.path("authority.pem"))
             let context = try NIOSSLContext(configuration: configuration)
