@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func noServerIsExit7() async throws {
-        let dead = try await ScriptedServer.deadURL()
+        let dead = ScriptedServer.deadURL
         #expect(await run("get", "a/b", "--endpoint", dead).status == .unreachable)
         let status = await run("status", "--check", "--admin", dead)
         #expect(status.status == .unreachable)
@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test func flagsGoBeforeTheEnvironment() async throws {
-        let dead = try await ScriptedServer.deadURL()
+        let dead = ScriptedServer.deadURL
         try await ScriptedServer.run({ _ in .answer(200, ["ETag": "\"1\""], "x") }) { server in
             let byFlag = await run("get", "a/b", "--endpoint", server.url, environment: ["KEYSTEAD_ENDPOINT": dead])
             #expect(byFlag.output == "x")
@@ -199,7 +199,7 @@ import Testing
         let zero = await run("bench", "--connections", "0")
         #expect(zero.status == .usage)
         #expect(zero.errors.contains("--connections must be 1...10000"))
-        let dead = try await ScriptedServer.deadURL()
+        let dead = ScriptedServer.deadURL
         #expect(await run("bench", "--duration", "1", "--endpoint", dead).status == .unreachable)
     }
 

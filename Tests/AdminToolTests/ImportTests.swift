@@ -206,7 +206,7 @@ import Testing
         let directory = TemporaryDirectory()
         let path = try directory.write("in", lines(0..<10))
         let result = await run(
-            "import", "k", path, "--id-field", "id", "--endpoint", try await ScriptedServer.deadURL())
+            "import", "k", path, "--id-field", "id", "--endpoint", ScriptedServer.deadURL)
         #expect(result.status == .unreachable)
         #expect(result.errors.contains("--resume"))
     }
@@ -315,7 +315,7 @@ import Testing
         let directory = TemporaryDirectory()
         _ = try directory.write("out", "before")
         let result = await run(
-            "export", "k", "--to", directory.path + "/out", "--endpoint", try await ScriptedServer.deadURL())
+            "export", "k", "--to", directory.path + "/out", "--endpoint", ScriptedServer.deadURL)
         #expect(result.status == .unreachable)
         #expect(directory.names == ["out"])
         #expect(try await directory.read("out") == "before")

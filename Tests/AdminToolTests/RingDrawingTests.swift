@@ -175,7 +175,7 @@ import Testing
     }
 
     @Test func theNextAdminEndpointIsTried() async throws {
-        let dead = try await ScriptedServer.deadURL()
+        let dead = ScriptedServer.deadURL
         try await FakeCluster.run("node list --admin \(dead)", answers) { result, _ in
             #expect(result.status == .done)
         }

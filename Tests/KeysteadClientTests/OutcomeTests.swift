@@ -110,7 +110,7 @@ import Testing
     }
 
     @Test func whatCannotBeConnectedChangedNothing() async throws {
-        let dead = try await ScriptedServer.deadURL()
+        let dead = ScriptedServer.deadURL
         await Keystead.withClient(endpoints: [dead], configuration: hasty) { client in
             let error = await failure { () throws(KeysteadError) in try await client.put(alice, []) }
             #expect(error?.code == .unreachable)
@@ -120,7 +120,7 @@ import Testing
     }
 
     @Test func theNextEndpointTakesOver() async throws {
-        let dead = try await ScriptedServer.deadURL()
+        let dead = ScriptedServer.deadURL
         try await ScriptedServer.run({ _ in .answer(204, ["ETag": "\"8\""]) }) { server in
             try await Keystead.withClient(endpoints: [dead, server.url], configuration: hasty) { client in
                 try await client.put(alice, [])

@@ -138,7 +138,7 @@ private func read(_ text: String) throws -> ClusterPicture {
         _ body: (Keystead, ScriptedServer, ScriptedServer) async throws -> Void
     ) async throws {
         let map = Mutex("")
-        let dead = try await ScriptedServer.deadURL()
+        let dead = ScriptedServer.deadURL
         let script: ScriptedServer.Script = { request in
             if request.uri == "/v1/cluster" { return .answer(200, [:], map.withLock { $0 }) }
             return request.method == "GET" ? .answer(200, ["ETag": "\"7\""], "a") : .answer(204, ["ETag": "\"8\""])

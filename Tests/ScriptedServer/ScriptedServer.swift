@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -80,13 +81,21 @@ public final class ScriptedServer: Sendable {
         await server.close()
     }
 
-    /// A URL where nothing listens: the port was free a moment ago.
-    public static func deadURL() async throws -> String {
-        let server = try await ScriptedServer { _ in .hang }
-        let url = server.url
-        await server.close()
-        return url
-    }
+    /// A URL where nothing listens, and nothing will: a socket holds the port for as long as the process runs.
+    public static let deadURL: String = {
+        let holder = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = INADDR_LOOPBACK.bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let failed = withUnsafeMutablePointer(to: &address) { address in
+            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(holder, address, size) != 0 || getsockname(holder, address, &size) != 0
+            }
+        }
+        precondition(holder >= 0 && !failed, "no port to hold: \(errno)")
+        return "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))"
+    }()
 }
 
 private final class RequestLog: Sendable {
