@@ -93,7 +93,7 @@ let package = Package(
         floor("PeerTransport", ["Primitives", "HashRing", "PeerWire", nioCore, nioPosix, nioSSL, deque]),
         floor(
             "ClusterMetadata",
-            ["Primitives", "HashRing", "ClusterCore", "CPosixShims", httpClient, nioCore, nioHTTP1, nioSSL]),
+            ["Primitives", "HashRing", "ClusterCore", "CPosixShims", httpClient, nioCore, nioPosix, nioHTTP1, nioSSL]),
         floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
 
         // Floor 5: composition.

@@ -103,7 +103,7 @@ struct RunningNode {
         do {
             return try await bind(address)
         } catch {
-            throw NodeStartError("cannot listen on \(address) (\(setting)): \(error)")
+            throw NodeStartError("cannot listen on \(address) (\(setting)): \(NetworkFailure.words(error))")
         }
     }
 

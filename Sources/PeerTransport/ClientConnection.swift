@@ -201,6 +201,6 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close("the connection to \(peer.node) failed: \(error)")
+        close("the connection to \(peer.node) failed: \(NetworkFailure.words(error))")
     }
 }

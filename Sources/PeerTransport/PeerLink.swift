@@ -129,7 +129,8 @@ final class PeerLink: @unchecked Sendable {
         let connected =
             literal.map { bootstrap.connect(to: $0) } ?? bootstrap.connect(host: address.host, port: address.port)
         connected.whenFailure { error in
-            connection.close("\(address.node) at \(address.host):\(address.port) cannot be reached: \(error)")
+            connection.close(
+                "\(address.node) at \(address.host):\(address.port) cannot be reached: \(NetworkFailure.words(error))")
         }
     }
 

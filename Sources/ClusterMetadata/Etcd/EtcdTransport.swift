@@ -141,7 +141,7 @@ final class EtcdTransport: Sendable {
         do {
             response = try await client.execute(outgoing, deadline: .now() + TimeAmount(limit))
         } catch {
-            throw .lost("\(endpoints[endpoint]): \(error)")
+            throw .lost("\(endpoints[endpoint]): \(EtcdFailure.words(error))")
         }
         guard response.status == .ok else {
             let text = try? await response.body.collect(upTo: Limits.etcdWatchMessageBytesMax)
@@ -224,7 +224,7 @@ final class EtcdTransport: Sendable {
             guard let whole else { throw HTTPClientError.deadlineExceeded }
             answer = whole
         } catch {
-            let detail = "\(name): \(error)"
+            let detail = "\(name): \(EtcdFailure.words(error))"
             throw sent.isSet ? .lost(detail) : .notSent(detail)
         }
         guard answer.status == .ok else { throw failure(status: answer.status, answer.body, at: endpoint) }

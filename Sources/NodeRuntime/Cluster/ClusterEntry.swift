@@ -185,6 +185,7 @@ struct ClusterEntry {
             } catch {
                 throw error
             }
+            try Task.checkCancellation()
             logger.warning("waiting for the metadata store", metadata: ["reason": "\(reason)"])
             try await Task.sleep(nanoseconds: Self.retryNanoseconds)
         }

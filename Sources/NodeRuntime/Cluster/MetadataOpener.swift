@@ -20,6 +20,7 @@ struct MetadataOpener {
         location.certificateFile = given(credentials.certificate)
         location.keyFile = given(credentials.key)
         location.authoritiesFile = given(credentials.authority)
+        logger.info("the metadata store is asked", metadata: ["at": "\(location)"])
         do {
             let etcd = try EtcdMetadata(location, cluster: configuration.cluster)
             if let warning = try? await etcd.versionWarning() { logger.warning("\(warning)") }

@@ -27,6 +27,7 @@ import Testing
         let port = try await proxy.start()
         let name = UUID().uuidString
         let direct = try etcd.store(cluster: name)
+        try await direct.waitUntilReady()
         let location = try EtcdLocation("etcd://127.0.0.1:\(port),127.0.0.1:\(etcd.members[0].member.clientPort)")
         let store = try EtcdMetadata(location, cluster: name)
         let before = try await store.commit(.put(key, [1]))
@@ -62,7 +63,7 @@ import Testing
         #expect(try await store.get(key).value?.modRevision == revision)
         await store.close()
         let nowhere = try EtcdMetadata(EtcdLocation("etcd://127.0.0.1:\(closed)"), cluster: "c")
-        await expectUnavailable { _ = try await nowhere.commit(.put(key, [1])) }
+        await expectUnavailable("connection refused") { _ = try await nowhere.commit(.put(key, [1])) }
         await expectUnavailable { _ = try await nowhere.versionWarning() }
         await nowhere.close()
     }

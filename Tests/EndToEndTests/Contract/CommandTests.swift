@@ -186,6 +186,20 @@ extension Contract {
             }
         }
 
+        @Test func aPortInUseIsNamed() throws {
+            try withTestFolder("serve") { folder in
+                let taken = try FreePort.next()
+                let result = try run(
+                    Programs.server,
+                    [
+                        "serve", "--data-dir", "\(folder.path)/data", "--listen", "127.0.0.1:\(SharedNode.get().port)",
+                        "--admin-listen", "127.0.0.1:\(taken)", "--peer-listen", "127.0.0.1:\(FreePort.next())",
+                    ])
+                #expect(result.code == 1, "\(result)")
+                #expect(result.errors.hasSuffix(" (listen): address already in use\n"), "\(result)")
+            }
+        }
+
         /// Flags over environment over file over defaults, seen in what the node says of itself.
         @Test func settingsHaveAnOrder() throws {
             try withTestFolder("serve") { folder in
