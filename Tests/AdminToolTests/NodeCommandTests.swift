@@ -55,6 +55,7 @@ import Testing
     @Test func aDryRunShowsAPlanAndTheCommand() async throws {
         let answers = [
             "POST /v1/admin/nodes/n1/drain?dry-run=true": FakeCluster.documents(Sample.plan),
+            "GET /v1/cluster": FakeCluster.documents(Sample.cluster(["n1"])),
             "GET /v1/admin/throttle": FakeCluster.documents(Sample.throttle),
         ]
         try await FakeCluster.run("node drain n1 --dry-run", answers) { result, _ in

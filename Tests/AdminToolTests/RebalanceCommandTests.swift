@@ -57,6 +57,23 @@ import Testing
         }
     }
 
+    @Test func whatMovesAlreadyIsNamed() async throws {
+        let empty = #"{"plan":"p7-00","map-revision":7,"moves":[],"lower-bound":0,"bytes":0,"quotas":[]}"#
+        let operations =
+            #"{"id":"op-1","kind":"rebalance","state":"running","done":1,"total":2},"#
+            + #"{"id":"op-0","kind":"drain","state":"done","done":3,"total":3}"#
+        for (plan, before) in [(empty, "nothing to move"), (Sample.plan, "lower bound 2")] {
+            var answers = answers(plan: plan)
+            answers["GET /v1/cluster"] = FakeCluster.documents(Sample.cluster(["n1"], operations: operations))
+            try await FakeCluster.run("rebalance plan", answers) { result, _ in
+                #expect(
+                    result.output.contains(
+                        "\(before)\nbesides what op-1 (rebalance, 1 of 2 done) moves already\n"))
+                #expect(!result.output.contains("op-0"))
+            }
+        }
+    }
+
     @Test func withoutAThrottleWhatRunsIsMeasured() async throws {
         var answers = answers(throttle: Sample.noThrottle)
         try await FakeCluster.run("rebalance plan", answers) { result, _ in

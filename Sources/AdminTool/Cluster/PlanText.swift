@@ -32,6 +32,8 @@ enum CopyRate: Equatable {
 struct PlanText {
     let plan: PlanDetail
     let rate: CopyRate
+    /// Operations that are not over. A plan begins where they will have ended.
+    let underWay: [ClusterPicture.Operation]
     /// The command that carries it out.
     let command: String
 
@@ -43,12 +45,18 @@ struct PlanText {
 
     var text: String {
         var text = "plan \(Format.printable(plan.plan)) against map revision \(plan.mapRevision)\n"
-        guard !plan.moves.isEmpty else { return text + "nothing to move\nnothing has changed\n" }
+        guard !plan.moves.isEmpty else { return text + "nothing to move\(besides)\nnothing has changed\n" }
         text += "\n" + moveTable
         if !plan.quotas.isEmpty { text += "\n" + quotaTable }
         let noun = plan.moves.count == 1 ? "move" : "moves"
-        text += "\n\(plan.moves.count) \(noun), \(Format.bytes(plan.byteCount)); lower bound \(plan.lowerBound)\n"
-        return text + "\(duration)\nnothing has changed; to carry it out: \(Format.printable(command))\n"
+        text += "\n\(plan.moves.count) \(noun), \(Format.bytes(plan.byteCount)); lower bound \(plan.lowerBound)"
+        return text + "\(besides)\n\(duration)\nnothing has changed; to carry it out: \(Format.printable(command))\n"
+    }
+
+    private var besides: String {
+        underWay.map {
+            "\nbesides what \(Format.printable($0.id)) (\($0.kind), \($0.done) of \($0.total) done) moves already"
+        }.joined()
     }
 
     private var duration: String {
@@ -84,6 +92,11 @@ struct PlanText {
         }
         if let seconds { object.add("estimated-seconds", seconds) } else { object.add("estimated-seconds", nil) }
         return object.bytes
+    }
+
+    /// Asks for the operations that run or are paused.
+    static func underWay(_ client: Keystead) async throws -> [ClusterPicture.Operation] {
+        try await client.cluster().operations.filter { ["running", "paused"].contains($0.state) }
     }
 
     func show(as format: OutputFormat) throws {
