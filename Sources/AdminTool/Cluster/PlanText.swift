@@ -16,11 +16,11 @@ enum CopyRate: Equatable {
         }
     }
 
-    /// Asks for the limit, else for what the operations that run are measured at.
-    static func find(_ client: Keystead) async throws -> CopyRate {
+    /// Asks for the limit, else for what those of the operations that run are measured at.
+    static func find(_ client: Keystead, among operations: [ClusterPicture.Operation]) async throws -> CopyRate {
         let limit = try await client.throttle()
         guard limit == 0 else { return .throttled(limit) }
-        for operation in try await client.cluster().operations where operation.state == "running" {
+        for operation in operations where operation.state == "running" {
             let detail = try await client.operation(operation.id)
             if let rate = OperationText.measuredRate(detail), rate > 0 { return .measured(rate) }
         }
@@ -36,6 +36,13 @@ struct PlanText {
     let underWay: [ClusterPicture.Operation]
     /// The command that carries it out.
     let command: String
+
+    /// Asks for what a plan's text says besides the plan: what is under way, and how fast copying goes.
+    static func of(_ plan: PlanDetail, _ client: Keystead, command: String) async throws -> PlanText {
+        let underWay = try await client.cluster().operations.filter { ["running", "paused"].contains($0.state) }
+        let rate = try await CopyRate.find(client, among: underWay)
+        return PlanText(plan: plan, rate: rate, underWay: underWay, command: command)
+    }
 
     /// How long the copying takes at the rate; `nil` where that is unknown.
     var seconds: UInt64? {
@@ -92,11 +99,6 @@ struct PlanText {
         }
         if let seconds { object.add("estimated-seconds", seconds) } else { object.add("estimated-seconds", nil) }
         return object.bytes
-    }
-
-    /// Asks for the operations that run or are paused.
-    static func underWay(_ client: Keystead) async throws -> [ClusterPicture.Operation] {
-        try await client.cluster().operations.filter { ["running", "paused"].contains($0.state) }
     }
 
     func show(as format: OutputFormat) throws {

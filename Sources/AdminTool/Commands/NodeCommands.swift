@@ -96,11 +96,8 @@ struct NodeDrain: AsyncParsableCommand {
         try await connection.withAdmin { client in
             if dryRun {
                 let plan = try await client.drainPlan(node: node.id)
-                let rate = try await CopyRate.find(client)
-                let underWay = try await PlanText.underWay(client)
                 let command = "keysteadctl node drain \(node.id)"
-                return try PlanText(plan: plan, rate: rate, underWay: underWay, command: command)
-                    .show(as: output.output)
+                return try await PlanText.of(plan, client, command: command).show(as: output.output)
             }
             let outcome = try await client.drain(node: node.id)
             try await waiting.follow.run(outcome, client, as: output.output) { _ in .isEmpty(node: node.id) }

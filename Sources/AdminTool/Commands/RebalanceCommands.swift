@@ -43,11 +43,8 @@ struct RebalanceShow: AsyncParsableCommand {
 }
 
 private func show(_ plan: PlanDetail, _ client: Keystead, as format: OutputFormat) async throws {
-    let rate = try await CopyRate.find(client)
-    try PlanText(
-        plan: plan, rate: rate, underWay: try await PlanText.underWay(client),
-        command: "keysteadctl rebalance commit \(plan.plan)"
-    ).show(as: format)
+    let command = "keysteadctl rebalance commit \(plan.plan)"
+    try await PlanText.of(plan, client, command: command).show(as: format)
 }
 
 struct RebalanceCommit: AsyncParsableCommand {
