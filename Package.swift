@@ -124,6 +124,8 @@ let package = Package(
         tool(
             "alone", ["Primitives", "HashRing", "LogFormat", "LogCore", "LogFiles", "CRocksDB", histogram, arguments],
             path: "Bench/alone"),
+        tool(
+            "hostile", ["LoadGenerator", "PeerWire", "HashRing", "Primitives", arguments], path: "Bench/hostile"),
 
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),
