@@ -17,6 +17,14 @@ public enum Limits {
     public static let jsonDepthMax = 64
     /// Operations and conditions in one patch document, so that one request cannot hold its shard's loop for long.
     public static let patchOperationsMax = 10_000
+    /// What one patch may cost, in bytes of work: this much, and so much for each byte that a state may have. A byte of
+    /// work takes a nanosecond or a few, so that a patch cannot hold its loop for longer than 50 ms.
+    public static let patchWorkBytesBase = 11 << 20
+    public static let patchWorkBytesPerStateByte = 3
+    /// Numbers with more digits are stored and given back, and are neither compared nor computed with.
+    public static let numberDigitsMax = 4096
+    /// Patch documents and states up to here are read whole; larger ones where a patch touches them.
+    public static let jsonReadWholeBytesMax = 2 << 10
 
     // MARK: HTTP (API §1)
 
@@ -55,6 +63,17 @@ public enum Limits {
     public static let queueBytesMax = 32 << 20
     /// When the oldest write of a shard has waited this long, new ones are refused.
     public static let queueAgeMillisecondsMax: UInt64 = 1000
+    /// What the shards of one event loop evaluate in one turn, in bytes of work, before they let others have the loop.
+    /// The operation that passes it is finished first.
+    public static let turnWorkBytesMax = 2 << 20
+    /// What an operation counts for in a turn beside its own work.
+    public static let turnOperationWorkBytes = 512
+    /// From one turn to the next while operations wait: at least this long the loop is for others.
+    public static let turnPauseMicroseconds: Int64 = 50
+    /// States that a shard keeps read between the operations of a group, in bytes; smaller ones than the second bound
+    /// are read anew faster than they are found.
+    public static let readStatesBytesMax = 4 << 20
+    public static let readStateBytesMin = 256
 
     // MARK: Log (DESIGN §6)
 

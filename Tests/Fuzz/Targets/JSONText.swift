@@ -5,7 +5,12 @@ import Primitives
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzJSON(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
-    guard let value = try? JSONValue(parsing: input) else { return 0 }
+    let isChecked = (try? JSONValue.check(input[...])) != nil
+    guard let value = try? JSONValue(parsing: input) else {
+        precondition(!isChecked, "a check passed what cannot be read")
+        return 0
+    }
+    precondition(isChecked, "a check refused what can be read")
     let text = value.encoded()
     guard let again = try? JSONValue(parsing: text) else { fatalError("what was written is no JSON") }
     precondition(again.encoded() == text, "writing is not stable")
