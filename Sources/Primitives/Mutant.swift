@@ -23,6 +23,7 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case expiryByJumpingClock
     case refusalNotGated
     case parkedOrderLost
+    case waitingOrderLost
     // The move of a shard.
     case freezeDropsQueue
     case handoverWithoutStoppingReads

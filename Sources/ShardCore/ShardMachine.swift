@@ -23,6 +23,9 @@ public typealias Ticket = UInt64
 ///    refusal seen through the overlay, waits until that position is applied.
 /// 6. ``nextFetch()`` asks for rows that only the disk knows; only that entity's queue waits for them.
 ///
+/// What one turn of the owner's thread evaluates is bounded by ``workLeft``: operations beyond it wait, in order, for
+/// ``carryOn(now:rows:)``.
+///
 /// A shard that is about to change its owner is frozen by ``hold()`` (DESIGN §9): what comes is kept unevaluated, what
 /// was admitted goes through the cycle until ``isDrained``. Then either ``thaw(now:rows:)`` evaluates what was kept, or
 /// ``surrender()`` gives it back to be sent to the new owner, whose machine begins at the position where this one
@@ -54,6 +57,19 @@ public struct ShardMachine {
     var lastFetch: UInt64 = 0
     /// Entities with something in flight. Never iterated: only looked up.
     var lanes: [EntityKey: Lane] = [:]
+
+    /// What may still be evaluated in this turn, in bytes of work (`Limits.turnWorkBytesMax`). Below zero it is what
+    /// the last operation took too much. The owner sets it, and may share one turn among machines.
+    public var workLeft = Limits.turnWorkBytesMax
+    /// What was admitted and waits for a turn, in order. Behind ``stalled``.
+    var waiting = Deque<Item>()
+    /// Entities whose parked operations wait for no row any more, only for a turn.
+    var stalled = Deque<EntityKey>()
+    /// States that several operations of a group may patch; see ``forgetReadStates()``. Never iterated.
+    var readStates: [EntityKey: ReadState] = [:]
+    var readStatesBytes = 0
+    /// States of entities that were read to be patched, rather than found read.
+    public internal(set) var statesRead = 0
 
     /// Whether the shard is frozen.
     public internal(set) var isHeld = false
@@ -165,6 +181,8 @@ struct Lane {
     var parked = Deque<Item>()
     /// The number of that fetch.
     var fetch: UInt64?
+    /// What it brought, until the first one is evaluated.
+    var fetched: FetchedRows?
 
     var isIdle: Bool { pendingEffects == 0 && parked.isEmpty }
 }

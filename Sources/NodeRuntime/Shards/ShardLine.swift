@@ -12,6 +12,8 @@ final class ShardLine {
     var machine: ShardMachine
     var tickets = TicketTable()
     var isDirty = false
+    /// It is among the lines that wait for the loop's next turn.
+    var isUnfinished = false
     /// Follows the shard's commits while it moves away.
     var outbound: OutboundMove?
     private var batch = StoreBatch()

@@ -1,3 +1,4 @@
+import DequeModule
 import Entities
 import HTTPFront
 import HashRing
@@ -44,6 +45,11 @@ final class ShardLoop: @unchecked Sendable {
     /// Shards touched in this turn.
     private var dirty: [Int] = []
     private var turnScheduled = false
+    /// What the loop's shards may still evaluate before others have the loop, in bytes of work.
+    private var workLeft = Limits.turnWorkBytesMax
+    private var renewalScheduled = false
+    /// Shards with operations that wait for that, in the order in which they come to their turn.
+    private var unfinished = Deque<Int>()
     /// Answers of this turn, by the loop that they go to.
     private var outgoing: [[Delivery]] = []
 
@@ -202,11 +208,13 @@ final class ShardLoop: @unchecked Sendable {
         guard line.host.takesRequests else { return refuseUnserved(arrival, line.host) }
         let ticket = line.tickets.insert(
             TicketTable.Entry(target: arrival.target, time: arrival.time, isForwarded: arrival.isForwarded))
-        switch arrival.work {
-        case .write(let operation):
-            line.machine.write(operation, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
-        case .read(let request):
-            line.machine.read(request, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+        evaluating(line) { machine in
+            switch arrival.work {
+            case .write(let operation):
+                machine.write(operation, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+            case .read(let request):
+                machine.read(request, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+            }
         }
         touch(line, number)
     }
@@ -240,10 +248,52 @@ final class ShardLoop: @unchecked Sendable {
             handOver(line)
             drain(line)
             line.outbound?.lookAtDrain(line)
+            noteUnfinished(line)
+            // What the line that comes next has read is of use then; of all others it would only take memory.
+            if unfinished.first != number { line.machine.forgetReadStates() }
         }
         dirty.removeAll(keepingCapacity: true)
         log.wake()
         sendOutgoing()
+    }
+
+    // MARK: Work
+
+    /// Gives the machine what is left of the loop's work for `body`.
+    private func evaluating(_ line: ShardLine, _ body: (inout ShardMachine) -> Void) {
+        line.machine.workLeft = workLeft
+        body(&line.machine)
+        workLeft = line.machine.workLeft
+        if workLeft < Limits.turnWorkBytesMax / 8 * 7 { scheduleRenewal() }
+    }
+
+    private func noteUnfinished(_ line: ShardLine) {
+        guard line.machine.hasMore, !line.isUnfinished else { return }
+        line.isUnfinished = true
+        unfinished.append(Int(line.host.shard.rawValue))
+        scheduleRenewal()
+    }
+
+    /// By a timer: a task that is only posted runs before the loop looks at its sockets again.
+    private func scheduleRenewal() {
+        guard !renewalScheduled else { return }
+        renewalScheduled = true
+        eventLoop.scheduleTask(in: .microseconds(Limits.turnPauseMicroseconds)) { self.renewWork() }
+    }
+
+    /// Others have had the loop: operations may be evaluated again, first of all those that wait.
+    private func renewWork() {
+        renewalScheduled = false
+        workLeft = Limits.turnWorkBytesMax
+        guard !unfinished.isEmpty else { return }
+        let now = time.now()
+        while workLeft > 0, let number = unfinished.popFirst() {
+            guard let line = lines[number] else { continue }
+            line.isUnfinished = false
+            evaluating(line) { $0.carryOn(now: now, rows: line.rows) }
+            touch(line, number)
+        }
+        turn()
     }
 
     /// The line's new effects go to the log, as one batch.
@@ -253,7 +303,9 @@ final class ShardLoop: @unchecked Sendable {
             lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
             time: time.now())
         guard let problem = refusal(of: batch) else { return }
-        line.machine.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
+        evaluating(line) {
+            $0.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
+        }
         handOver(line)
     }
 
@@ -338,12 +390,14 @@ final class ShardLoop: @unchecked Sendable {
         _ fetch: Fetch, _ number: Int, _ result: Result<(record: [UInt8]?, row: [UInt8]?), any Error>
     ) {
         guard let line = lines[number], line.host.takesRequests else { return }
-        switch result {
-        case .success(let rows):
-            line.machine.fetched(
-                fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), rows: line.rows)
-        case .failure(let error):
-            line.machine.fetchFailed(fetch, reason: "\(error)", now: time.now(), rows: line.rows)
+        evaluating(line) { machine in
+            switch result {
+            case .success(let rows):
+                machine.fetched(
+                    fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), rows: line.rows)
+            case .failure(let error):
+                machine.fetchFailed(fetch, reason: "\(error)", now: time.now(), rows: line.rows)
+            }
         }
         touch(line, number)
         turn()

@@ -21,6 +21,7 @@ extension Node {
             shard.isTouched = false
             sendAnswers(shard)
             checkBounds(shard)
+            endTurn(shard)
         }
         agent?.driveMoves()
         guard run == began else { return }
@@ -31,6 +32,24 @@ extension Node {
         world.probes.reached(.processEndedOnLogError)
         world.trace.note(world.now, .log, 9) { "node: \(String(describing: log.failure?.result)) from the log" }
         giveUp()
+    }
+
+    /// What waits goes on in a turn of its own, with others between.
+    private func endTurn(_ shard: Shard) {
+        guard shard.machine.hasMore else {
+            shard.machine.workLeft = options.turnWorkBytes
+            return shard.machine.forgetReadStates()
+        }
+        guard !shard.isTurnScheduled else { return }
+        shard.isTurnScheduled = true
+        world.probes.reached(.waitedForTurn)
+        schedule(after: 1 + random.below(UInt64(200) * Span.microsecond)) { [self] in
+            shard.isTurnScheduled = false
+            shard.machine.workLeft = options.turnWorkBytes
+            shard.machine.carryOn(now: now, rows: shard.store)
+            shard.isTouched = true
+            pump()
+        }
     }
 
     /// Moves one shard's groups, commits and fetches on.

@@ -33,6 +33,8 @@ final class Node {
         var isApplying = false
         /// The machine was called since the last pump: only then can there be something to take out of it.
         var isTouched = true
+        /// Operations of it wait for a turn that will come.
+        var isTurnScheduled = false
         /// While the shard moves away.
         var source: MoveSource?
         /// Counts the moves' machines.
