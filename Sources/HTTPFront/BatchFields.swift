@@ -67,7 +67,7 @@ struct BatchFields {
     func json() throws(Problem) -> ArraySlice<UInt8>? {
         guard let range = values[Name.json.rawValue] else { return nil }
         do {
-            _ = try JSONValue(parsing: line[range])
+            try JSONValue.check(line[range])
         } catch {
             throw Problem(.badRequest, "json is not JSON: \(error)")
         }
