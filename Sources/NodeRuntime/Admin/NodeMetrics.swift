@@ -80,6 +80,9 @@ struct NodeMetrics {
         text.gauge("shards_served", "Shards that this node serves.", served)
         text.gauge("store_table_bytes", "Bytes of table files.", all.reduce(0) { $0 + $1.tableBytes })
         text.gauge("store_estimated_rows", "Rows, as RocksDB estimates them.", all.reduce(0) { $0 + $1.estimatedRows })
+        text.gauge(
+            "store_idempotency_bytes", "Bytes of table files that the records of Idempotency-Keys take.",
+            view.table.hosts.reduce(0) { $0 + idempotencyBytes($1.store) })
         text.gauge("store_memtable_bytes", "Bytes of memtables.", all.reduce(0) { $0 + $1.memtableBytes })
         text.gauge("store_unflushed_bytes", "Bytes that only the log makes durable.", view.flushes.unflushedBytes)
         text.gauge("store_cache_bytes", "Bytes in the block cache.", view.resources.blockCacheBytes)
@@ -87,6 +90,12 @@ struct NodeMetrics {
             "store_compaction_debt_bytes", "Bytes that compaction has still to rewrite.",
             all.reduce(0) { $0 + $1.compactionDebtBytes })
         text.counter("store_flushes_total", "Flushes done.", view.flushes.flushCount)
+    }
+
+    /// A record goes by its time alone, however many an entity has.
+    private func idempotencyBytes(_ store: ShardStore) -> Int {
+        let family = StoreRows.idempotencyFamily
+        return (try? store.approximateTableBytes(from: [family], below: [family + 1])) ?? 0
     }
 
     private func moves(_ text: inout PrometheusText) {
