@@ -43,7 +43,12 @@ final class AdminService: RequestService {
         if head.expectation == .other, head.minorVersion >= 1 {
             throw Problem(.expectationFailed, "the only expectation understood is 100-continue")
         }
-        let query = try QueryParameters(head.query.map(head.array) ?? [])
+        let text = head.query.map(head.array)
+        let parts = text?.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) ?? []
+        if parts.contains(where: \.isEmpty) {
+            throw Problem(.badRequest, "the query has an empty part")
+        }
+        let query = try QueryParameters(text ?? [])
         if let length = head.contentLength, length > FrontLimits.adminBodyBytesMax {
             throw .bodyTooLarge(max: FrontLimits.adminBodyBytesMax)
         }
