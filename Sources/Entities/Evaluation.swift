@@ -98,6 +98,9 @@ extension PatchDocument {
 extension StoredRecord {
     /// `nil` from the expiry on.
     fileprivate func live(at now: Timestamp) -> StoredRecord? { isExpired(at: now) ? nil : self }
+
+    /// `Last-Modified`: dates of HTTP have whole seconds.
+    fileprivate var changedSeconds: UInt64 { updatedAt.milliseconds / 1000 }
 }
 
 extension Problem {
@@ -119,23 +122,31 @@ public enum ReadEvaluation: Sendable {
 }
 
 extension Preconditions {
-    /// Evaluates a GET or HEAD against `current` at `now`, in the order of RFC 9110 §13.2.2: a false `If-Match` is 412
-    /// first, a false `If-None-Match` is 304. Pure.
+    /// Evaluates a GET or HEAD against `current` at `now`, in the order of RFC 9110 §13.2.2: a false `If-Match`, or a
+    /// false `If-Unmodified-Since` without it, is 412 first; a false `If-None-Match`, or a false `If-Modified-Since`
+    /// without it, is 304. Pure.
     public func evaluateRead(current: StoredRecord?, now: Timestamp) -> ReadEvaluation {
         let current = current?.live(at: now)
-        guard ifMatch?.matches(current) ?? true else {
-            return .refused(Self.ifMatchFailure(on: current), currentVersion: current?.version)
-        }
+        if let problem = staleness(of: current) { return .refused(problem, currentVersion: current?.version) }
         guard let current else { return .refused(.notFound, currentVersion: nil) }
-        guard !(ifNoneMatch?.matches(current) ?? false) else { return .notModified(current) }
+        if let ifNoneMatch { return ifNoneMatch.matches(current) ? .notModified(current) : .found(current) }
+        if let ifModifiedSince, current.changedSeconds <= ifModifiedSince { return .notModified(current) }
         return .found(current)
     }
 
     /// Why a write must not happen; `nil` where every condition holds.
     fileprivate func failure(on current: StoredRecord?) -> Problem? {
-        guard ifMatch?.matches(current) ?? true else { return Self.ifMatchFailure(on: current) }
+        if let problem = staleness(of: current) { return problem }
         guard let current, ifNoneMatch?.matches(current) ?? false else { return nil }
         return Problem(.preconditionFailed, "If-None-Match: the entity exists, at version \"\(current.version)\"")
+    }
+
+    /// Why the entity is not the one that the caller has seen; `nil` where it is, or nothing was said of it.
+    private func staleness(of current: StoredRecord?) -> Problem? {
+        if let ifMatch { return ifMatch.matches(current) ? nil : Self.ifMatchFailure(on: current) }
+        guard let ifUnmodifiedSince, let current, current.changedSeconds > ifUnmodifiedSince else { return nil }
+        return Problem(
+            .preconditionFailed, "If-Unmodified-Since: the entity was changed later, to version \"\(current.version)\"")
     }
 
     private static func ifMatchFailure(on current: StoredRecord?) -> Problem {

@@ -58,6 +58,7 @@ enum Samples {
         version: Position(1), updatedAt: .zero, expiresAt: nil, contentType: [UInt8](), state: [UInt8]())
 
     static let both = Preconditions(ifMatch: .versions([3, .max]), ifNoneMatch: .any)
+    static let unmodified = Preconditions(ifNoneMatch: .any, ifUnmodifiedSince: 784_111_777)
 
     static let requests: [PeerRequest] = {
         let put = WriteOperation.Action.put(state: [1, 2, 3], contentType: Array("a/b".utf8), ttlSeconds: 60)
@@ -68,7 +69,7 @@ enum Samples {
         for kind in PatchKind.allCases { actions.append(.patch(kind, document: Array("{}".utf8))) }
         var all: [PeerRequest] = []
         let conditions: [Preconditions] = [
-            .none, both, Preconditions(ifMatch: .any), Preconditions(ifNoneMatch: .versions([])),
+            .none, both, Preconditions(ifMatch: .any), Preconditions(ifNoneMatch: .versions([])), unmodified,
         ]
         for (index, action) in actions.enumerated() {
             let operation = WriteOperation(
@@ -77,7 +78,7 @@ enum Samples {
                 wantsRepresentation: index.isMultiple(of: 3))
             all.append(.write(operation, deadlineMilliseconds: UInt32(index), mapRevision: .max))
         }
-        for preconditions in conditions {
+        for preconditions in conditions + [Preconditions(ifModifiedSince: 0, ifUnmodifiedSince: .max)] {
             let read = ReadRequest(key: key("a/b"), kind: .entity(preconditions), inQueueOrder: preconditions.isEmpty)
             all.append(.read(read, deadlineMilliseconds: .max, mapRevision: 5))
         }
