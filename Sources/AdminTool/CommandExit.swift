@@ -30,7 +30,7 @@ public enum CommandExit: Int32, Sendable {
             switch error.status {
             case 404: self = .notFound
             case 412: self = .conflict
-            case 400, 409, 413, 414, 415, 422, 431: self = .refused
+            case 400, 403, 409, 413, 414, 415, 421, 422, 431: self = .refused
             default: self = .failed
             }
         }

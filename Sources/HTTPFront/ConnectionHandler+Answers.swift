@@ -46,7 +46,7 @@ extension ConnectionHandler {
         firstSlot += 1
         bytesInFlight -= exchange.byteCount
         let persistence: Persistence = isLast ? .close : exchange.isOldVersion ? .keptAlive : .open
-        let writer = ReplyWriter(loop: loop, persistence: persistence, isHead: exchange.isHead)
+        let writer = ReplyWriter(loop: loop, persistence: persistence, isHead: exchange.isHead, origin: exchange.origin)
         let status = writer.write(reply, listShape: exchange.listShape, to: &output)
         loop.counters.count(exchange.route, status: status)
     }

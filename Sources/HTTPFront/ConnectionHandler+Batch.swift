@@ -7,6 +7,7 @@ struct RunningBatch {
     let exchange: BatchExchange
     /// HTTP/1.0 has no chunks: the answer ends where the connection does.
     let isOldVersion: Bool
+    let origin: DoorPolicy.OriginMark?
     var keepsAlive: Bool
     var headIsWritten = false
 }
@@ -19,7 +20,7 @@ extension ConnectionHandler: BatchExchange.Owner {
         let isOldVersion = decoder.head.minorVersion == 0
         batch = RunningBatch(
             exchange: BatchExchange(backend: backend, loop: loop, owner: self), isOldVersion: isOldVersion,
-            keepsAlive: decoder.head.keepsAlive && !isOldVersion)
+            origin: origin, keepsAlive: decoder.head.keepsAlive && !isOldVersion)
         batch?.exchange.isDraining = isDraining
         intake = .batch
     }
@@ -68,6 +69,7 @@ extension ConnectionHandler: BatchExchange.Owner {
         owesContinue = false
         loop.counters.count(.batch, status: 200)
         output.writeStatus(200, date: loop.date())
+        loop.door.writeFields(batch.origin, to: &output)
         output.writeStaticString("Content-Type: application/x-ndjson\r\n")
         if !batch.isOldVersion { output.writeStaticString("Transfer-Encoding: chunked\r\n") }
         output.writeHeadEnd(length: nil, persistence: batch.keepsAlive && !isFinishing ? .open : .close)

@@ -23,6 +23,7 @@ struct Collected {
     let isHead: Bool
     let isOldVersion: Bool
     let keepsAlive: Bool
+    let origin: DoorPolicy.OriginMark?
     let bodyBytesMax: Int
 }
 
@@ -67,19 +68,26 @@ extension ConnectionHandler {
 
     private func receivedHead() {
         clocks.waitsForHead(nil)
-        let hasBody = decoder.head.hasBody
+        let head = decoder.head
+        let hasBody = head.hasBody
         if hasBody { clocks.bodyBegins(now) }
-        switch service.admit(decoder.head, loop) {
+        switch loop.door.judge(head) {
+        case .refused(let problem): return refuseRequest(Refusal(problem), .other)
+        case .preflight(let asking):
+            origin = asking
+            return answerPreflight()
+        case .passes(let asking): origin = asking
+        }
+        switch service.admit(head, loop) {
         case .refuse(let refusal, let route): refuseRequest(refusal, route)
         case .batch(let backend):
             beginBatch(backend)
             if hasBody { expectBody(nil) }
         case .run(let work, let route, let bodyBytesMax):
-            let head = decoder.head
             intake = .collect(
                 Collected(
                     work: work, route: route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0,
-                    keepsAlive: head.keepsAlive, bodyBytesMax: bodyBytesMax))
+                    keepsAlive: head.keepsAlive, origin: origin, bodyBytesMax: bodyBytesMax))
             if hasBody { expectBody(head.contentLength) }
         }
     }
@@ -109,27 +117,40 @@ extension ConnectionHandler {
         else {
             return refuseConnection(refusal, route: route, isHead: head.method == .head)
         }
-        append(refusal, route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0)
+        append(.refusal(refusal), route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0)
         intake = .discard(left: Limits.entityBytesDefault)
     }
 
-    /// Refuses, and takes nothing more from this connection.
-    func refuseConnection(_ refusal: Refusal, route: HTTPCounters.Route, isHead: Bool = false) {
+    /// A preflight has no body that is worth reading.
+    private func answerPreflight() {
+        let head = decoder.head
+        if head.keepsAlive, !head.hasBody { intake = .discard(left: 0) } else { endInput() }
+        append(.preflight, .other, isHead: false, isOldVersion: head.minorVersion == 0)
+    }
+
+    /// Takes nothing more from this connection.
+    private func endInput() {
         phase = .finishing
         intake = .none
         owesContinue = false
         bodyBytes = []
         input = ByteBuffer()
         if breakBatch(refusal.problem) { return }
-        append(refusal, route, isHead: isHead, isOldVersion: false)
     }
 
-    private func append(_ refusal: Refusal, _ route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool) {
+    /// Refuses, and takes nothing more from this connection.
+    func refuseConnection(_ refusal: Refusal, route: HTTPCounters.Route, isHead: Bool = false) {
+        endInput()
+        append(.refusal(refusal), route, isHead: isHead, isOldVersion: false)
+    }
+
+    /// Answers what the backend never sees.
+    private func append(_ reply: Reply, _ route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool) {
         let slot = append(
             Exchange(
-                route: route, isHead: isHead, isOldVersion: isOldVersion, key: nil, isWrite: false, listShape: nil,
-                startedAt: now, byteCount: 0))
-        deliver(.refusal(refusal), slot: slot)
+                route: route, isHead: isHead, isOldVersion: isOldVersion, origin: origin, key: nil, isWrite: false,
+                listShape: nil, startedAt: now, byteCount: 0))
+        deliver(reply, slot: slot)
     }
 
     // MARK: Body
@@ -140,9 +161,7 @@ extension ConnectionHandler {
         case .none, .held: preconditionFailure("a body belongs to a request")
         case .collect(let collected):
             guard bodyBytes.count + piece.readableBytes <= collected.bodyBytesMax else {
-                let position = collected.work.key.flatMap(service.position)
-                let refusal = Refusal(Problem.bodyTooLarge(max: collected.bodyBytesMax), position: position)
-                return refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
+                return refuseBody(of: collected)
             }
             piece.withUnsafeReadableBytes { bodyBytes.append(contentsOf: $0) }
         case .batch:
@@ -183,6 +202,7 @@ extension ConnectionHandler {
     private func runHeld() {
         guard case .held(let collected) = intake, !mustWait(collected.work) else { return }
         intake = .none
+        defer { origin = nil }
         run(collected)
     }
 
@@ -199,8 +219,8 @@ extension ConnectionHandler {
         let slot = append(
             Exchange(
                 route: collected.route, isHead: collected.isHead, isOldVersion: collected.isOldVersion,
-                key: collected.work.key, isWrite: collected.work.isWrite, listShape: listShape, startedAt: now,
-                byteCount: body.count))
+                origin: collected.origin, key: collected.work.key, isWrite: collected.work.isWrite,
+                listShape: listShape, startedAt: now, byteCount: body.count))
         service.run(work, body: body, replyTo: self, slot: slot)
     }
 }

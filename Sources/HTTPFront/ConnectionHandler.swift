@@ -38,6 +38,8 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     var decoder = RequestDecoder()
     var input = ByteBuffer()
     var intake = Intake.none
+    /// The allowed origin of the request that is being decoded.
+    var origin: DoorPolicy.OriginMark?
     /// The body of the request in `intake`, as far as it has come.
     var bodyBytes: [UInt8] = []
     var batch: RunningBatch?

@@ -106,6 +106,8 @@ final class Exchange {
     /// The answer has no body, whatever its head says.
     let isHead: Bool
     let isOldVersion: Bool
+    /// The allowed origin that asks.
+    let origin: DoorPolicy.OriginMark?
     let key: EntityKey?
     let isWrite: Bool
     let listShape: ListShape?
@@ -116,12 +118,13 @@ final class Exchange {
     var reply: Reply?
 
     init(
-        route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool, key: EntityKey?, isWrite: Bool,
-        listShape: ListShape?, startedAt: NIODeadline, byteCount: Int
+        route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool, origin: DoorPolicy.OriginMark?, key: EntityKey?,
+        isWrite: Bool, listShape: ListShape?, startedAt: NIODeadline, byteCount: Int
     ) {
         self.route = route
         self.isHead = isHead
         self.isOldVersion = isOldVersion
+        self.origin = origin
         self.key = key
         self.isWrite = isWrite
         self.listShape = listShape
@@ -137,6 +140,8 @@ enum Reply {
     case answer(Answer)
     case refusal(Refusal)
     case plain(AdminResponse)
+    /// Yes to a browser that asks what a page of an allowed origin may send.
+    case preflight
 }
 
 /// The connection as the services see it.

@@ -21,6 +21,12 @@ enum FrontLimits {
     static let tickSecondsMax: UInt64 = 5
     /// The body of an admin request.
     static let adminBodyBytesMax = 1 << 20
+    /// One chunk of a batch. A body of any length may come in chunks; none that anybody sends is as long as this.
+    static let batchChunkBytesMax = 1 << 32
+    /// Origins whose pages may use a listener.
+    static let allowedOriginsMax = 64
+    /// Of a name that a refusal repeats.
+    static let shownNameCharactersMax = 64
     /// A list prefix longer than any id matches nothing.
     static let listPrefixBytesMax = Limits.idBytesMax
 }

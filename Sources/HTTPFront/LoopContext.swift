@@ -7,13 +7,15 @@ internal import Synchronization
 final class LoopContext {
     let eventLoop: any EventLoop
     let cap: ConnectionCap
+    let door: DoorPolicy
     var counters = HTTPCounters()
     /// For one request's path or query while it is being read. Emptied by each user.
     var scratch: [UInt8] = []
     /// For a body whose length must be known before its head is written. Emptied by each user.
     var bodyScratch = ByteBuffer()
 
-    private let wallSeconds: @Sendable () -> UInt64
+    /// The wall clock in seconds since 1970.
+    let wallSeconds: @Sendable () -> UInt64
     private var jitter: SplitMix64
     private var dateSecond: UInt64?
     private var dateText: [UInt8] = []
@@ -23,11 +25,14 @@ final class LoopContext {
 
     /// - Parameters:
     ///   - cap: shared by all loops of the listener.
+    ///   - door: whom the listener serves.
     ///   - wallSeconds: seconds since 1970, for `Date`.
     ///   - seed: of the jitter in `Retry-After`.
     init(
-        eventLoop: any EventLoop, cap: ConnectionCap, seed: UInt64, wallSeconds: @escaping @Sendable () -> UInt64
+        eventLoop: any EventLoop, cap: ConnectionCap, door: DoorPolicy, seed: UInt64,
+        wallSeconds: @escaping @Sendable () -> UInt64
     ) {
+        self.door = door
         self.eventLoop = eventLoop
         self.cap = cap
         self.wallSeconds = wallSeconds

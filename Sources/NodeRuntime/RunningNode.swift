@@ -93,12 +93,14 @@ struct RunningNode {
     }
 
     private static func options(_ configuration: NodeConfiguration) -> HTTPServer.Options {
-        HTTPServer.Options(
+        var options = HTTPServer.Options(
             wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax)
     }
 
     private static func listening<Server>(
         _ setting: String, _ address: HostPort, _ bind: (HostPort) async throws -> Server
+        options.door = configuration.door
+        return options
     ) async throws -> Server {
         do {
             return try await bind(address)

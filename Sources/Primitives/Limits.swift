@@ -11,6 +11,8 @@ public enum Limits {
     public static let entityBytesDefault = 1 << 20
     public static let entityBytesCeiling = 16 << 20
     public static let contentTypeBytesMax = 255
+    /// RFC 1035 §2.3.4, without the root's dot.
+    public static let hostNameBytesMax = 253
     public static let idempotencyKeyBytesMax = 255
     public static let idempotencyRetentionSeconds: UInt64 = 24 * 3600
     public static let ttlSecondsMax: UInt64 = 315_360_000

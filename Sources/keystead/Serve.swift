@@ -54,6 +54,10 @@ struct SettingFlags: ParsableArguments {
     var advertiseAdmin: String?
     @Option(help: "HOST:PORT that other nodes should use, where it differs from --peer-listen.")
     var advertisePeer: String?
+    @Option(help: "Names that callers may call this node by: NAME,…; localhost and addresses always; * any.")
+    var hosts: String?
+    @Option(help: "Origins whose web pages may use this node: SCHEME://HOST[:PORT],…") var allowedOrigins: String?
+    @Flag(help: "Let others reach listeners that neither TLS nor anything else guards.") var insecure = false
     @Option(help: "embedded, or etcd://HOST:PORT[,HOST:PORT…]; etcds:// with TLS. (default: embedded)")
     var metadata: String?
     @Option(help: "User of the metadata store.") var metadataUser: String?
@@ -85,6 +89,7 @@ struct SettingFlags: ParsableArguments {
         let all: [String: String?] = [
             "data-dir": dataDir, "listen": listen, "admin-listen": adminListen, "peer-listen": peerListen,
             "advertise": advertise, "advertise-admin": advertiseAdmin, "advertise-peer": advertisePeer,
+            "hosts": hosts, "allowed-origins": allowedOrigins, "insecure": insecure ? "true" : nil,
             "metadata": metadata, "metadata-user": metadataUser, "metadata-password": metadataPassword,
             "metadata-ca": metadataCa, "metadata-certificate": metadataCertificate, "metadata-key": metadataKey,
             "peer-certificate": peerCertificate, "peer-key": peerKey, "peer-ca": peerCa, "cluster": cluster,

@@ -168,7 +168,8 @@ import Testing
             "bad-request", "bad-key", "not-found", "method-not-allowed", "length-required", "precondition-failed",
             "condition-failed", "entity-too-large", "uri-too-long", "unsupported-media-type", "expectation-failed",
             "not-json", "patch-failed", "idempotency-mismatch", "fields-too-large", "overloaded", "shard-unavailable",
-            "shutting-down", "outcome-unknown", "version-not-supported", "storage-full",
+            "shutting-down", "outcome-unknown", "version-not-supported", "storage-full", "refused", "stale-plan",
+            "concurrent-change", "metadata-unavailable", "misdirected", "cross-site",
         ]
         for (number, name) in names.enumerated() {
             #expect(ProblemCode(rawValue: UInt8(number)).map { "\($0.name)" } == name)

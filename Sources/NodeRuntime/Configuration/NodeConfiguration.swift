@@ -1,6 +1,7 @@
 import ClusterCore
 public import ClusterMetadata
 public import Entities
+import HTTPFront
 import Primitives
 
 /// Everything an operator can say about one node, already checked. Made by ``ConfigurationLoader``.
@@ -13,6 +14,12 @@ public struct NodeConfiguration: Sendable {
     public var advertise: HostPort?
     public var advertiseAdmin: HostPort?
     public var advertisePeer: HostPort?
+    /// Names, beside `localhost` and those of the addresses above, that callers may call the node by; `*` is any.
+    public var hosts: [String] = []
+    /// Origins of web pages that may use the listeners as the node's own page may.
+    public var allowedOrigins: [String] = []
+    /// Listeners that others can reach may go without TLS and without anything that says who may call.
+    public var isInsecure = false
     public var metadata = MetadataLocation.embedded
     /// Of the metadata store, where it asks for them.
     public var metadataCredentials = MetadataCredentials()

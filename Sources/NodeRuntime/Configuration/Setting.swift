@@ -1,5 +1,6 @@
 import ClusterMetadata
 import Entities
+import HTTPFront
 import Primitives
 
 /// One thing that can be set, under one name: `--limits-entity-bytes` as a flag, `KEYSTEAD_LIMITS_ENTITY_BYTES` in the
@@ -24,7 +25,7 @@ struct SettingError: Error {
 
 extension Setting {
     /// Every setting, in the order of `--help`.
-    public static let all: [Setting] = network + metadata + peerTLS + placement + bounds + diagnosis
+    public static let all: [Setting] = network + doors + metadata + peerTLS + placement + bounds + diagnosis
 
     private static let network = [
         Setting(name: "data-dir", help: "Directory of the node's data.", defaultText: "keystead-data") {
@@ -41,6 +42,35 @@ extension Setting {
         optionalAddress(
             "advertise-peer", "Address that other nodes should use, where it differs from peer-listen.",
             \.advertisePeer),
+    ]
+
+    private static let doors = [
+        Setting(
+            name: "hosts",
+            help: "Names that callers may call this node by: NAME,…; localhost and addresses always; * any.",
+            defaultText: ""
+        ) { text, configuration throws(SettingError) in
+            configuration.hosts = try list(text, of: "names without ports, as in a.example,b.example, or *") {
+                $0 == "*" || isHostName($0)
+            }
+        },
+        Setting(
+            name: "allowed-origins", help: "Origins whose web pages may use this node: SCHEME://HOST[:PORT],…",
+            defaultText: ""
+        ) { text, configuration throws(SettingError) in
+            let most = DoorPolicy.allowedOriginsMax
+            let expected = "at most \(most) origins, as in https://a.example,http://b.example:8080"
+            configuration.allowedOrigins = try list(text, of: expected) { WebOrigin($0) != nil }
+            guard configuration.allowedOrigins.count <= DoorPolicy.allowedOriginsMax else {
+                throw SettingError(expected: expected)
+            }
+        },
+        Setting(
+            name: "insecure", help: "Let others reach listeners that neither TLS nor anything else guards.",
+            defaultText: "false"
+        ) { text, configuration throws(SettingError) in
+            configuration.isInsecure = ["true", "1"].contains(try choice(text, of: ["true", "false", "1", "0"]))
+        },
     ]
 
     private static let metadata = [
@@ -221,6 +251,30 @@ extension Setting {
             throw SettingError(expected: "1 to 64 letters, digits, '-', '_' or '.'")
         }
         return text
+    }
+
+    /// Parts between commas, without the spaces round them.
+    private static func list(
+        _ text: String, of expected: String, where isSound: (String) -> Bool
+    ) throws(SettingError) -> [String] {
+        guard !text.isEmpty else { return [] }
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+        }
+        guard parts.allSatisfy(isSound) else { throw SettingError(expected: expected) }
+        return parts
+    }
+
+    private static func isHostName(_ text: String) -> Bool {
+        let allowed = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+        return allowed && (1...Limits.hostNameBytesMax).contains(text.utf8.count)
     }
 
     private static func integer(_ text: String, in range: ClosedRange<Int>) throws(SettingError) -> Int {

@@ -90,6 +90,8 @@ final class TestNode: Sendable {
             launcher + [
                 Programs.server, "serve", "--data-dir", dataDirectory, "--listen", "\(host):\(ports.client)",
                 "--admin-listen", "\(host):\(ports.admin)", "--peer-listen", "\(host):\(ports.peer)",
+                // Requests that tests write by hand call it so.
+                "--hosts", "h",
             ] + flags
         let process = try ChildProcess(command[0], Array(command.dropFirst()), in: folder, name: "node-\(life)")
         state.withLock { $0.process = process }
@@ -112,7 +114,7 @@ final class TestNode: Sendable {
     /// GET from the admin listener.
     func admin(_ path: String) throws -> HTTPAnswer {
         let connection = try RawConnection(host: host, port: adminPort)
-        try connection.send("GET \(path) HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+        try connection.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return try connection.answer()
     }
 
