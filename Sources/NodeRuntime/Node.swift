@@ -26,6 +26,7 @@ public enum Node {
     ///
     /// Blocks its caller's task for the node's life. Ends the process where the log cannot be made durable (G4).
     public static func run(_ configuration: NodeConfiguration) async throws {
+        try OpenBinds(configuration: configuration, hasPeers: configuration.metadata != .embedded).check()
         let logger = bootstrapLogging(configuration)
         try await serve(logger) {
             let metadata = try await MetadataOpener.open(configuration, logger)
@@ -45,6 +46,7 @@ public enum Node {
         whenReady: @escaping @Sendable ([(node: String, listen: HostPort, admin: HostPort)]) -> Void
     ) async throws {
         precondition(!configurations.isEmpty, "a cluster has a node")
+        for configuration in configurations { try OpenBinds(configuration: configuration, hasPeers: true).check() }
         let logger = bootstrapLogging(configurations[0])
         let metadata: EmbeddedMetadata
         do {

@@ -58,8 +58,8 @@ struct RunningNode {
         }
         let node = RunningNode(
             parts: parts, front: front, admin: admin, peerServer: peerServer, peerDesk: desk, status: status,
-            logger: logger, clientAddress: configuration.advertise ?? HostPort(front.localAddress),
-            adminAddress: configuration.advertiseAdmin ?? HostPort(admin.localAddress))
+            logger: logger, clientAddress: configuration.advertise ?? HostPort(front.localAddress).forOthers,
+            adminAddress: configuration.advertiseAdmin ?? HostPort(admin.localAddress).forOthers)
         desk.open(
             PeerDesk.Parts(
                 backend: parts.backend, lister: Lister(table: parts.table, time: parts.time),
@@ -68,7 +68,7 @@ struct RunningNode {
         view.withLockedValue { $0 = parts.view(listen: node.clientAddress, admin: node.adminAddress) }
         let addresses = NodeAddresses(
             listen: node.clientAddress.description, admin: node.adminAddress.description,
-            peer: (configuration.advertisePeer ?? HostPort(peerServer.localAddress)).description)
+            peer: (configuration.advertisePeer ?? HostPort(peerServer.localAddress).forOthers).description)
         parts.begin(addresses)
         await parts.cluster.session.becomeKnown(addresses)
         status.becomeReady()
@@ -90,17 +90,21 @@ struct RunningNode {
                 "shards": "\(parts.table.hosts.count) of \(parts.table.ring.shardCount)",
                 "data-dir": "\(configuration.dataDirectory)",
             ])
+        guard configuration.advertise == nil, configuration.listen.isWildcard else { return }
+        logger.warning(
+            "listening on every address: callers are told one of them; name the right one with --advertise",
+            metadata: ["told": "\(clientAddress)"])
     }
 
     private static func options(_ configuration: NodeConfiguration) -> HTTPServer.Options {
         var options = HTTPServer.Options(
             wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax)
+        options.door = configuration.door
+        return options
     }
 
     private static func listening<Server>(
         _ setting: String, _ address: HostPort, _ bind: (HostPort) async throws -> Server
-        options.door = configuration.door
-        return options
     ) async throws -> Server {
         do {
             return try await bind(address)
@@ -130,4 +134,17 @@ extension HostPort {
     init(_ address: SocketAddress) {
         self.init(host: address.ipAddress ?? "", port: address.port ?? 0)
     }
+
+    /// What others are told of an address that a listener has: where it stands for every address of this machine, one
+    /// of those, since nobody can connect to "every address of mine". Loopback where the machine has no other.
+    var forOthers: HostPort {
+        guard isWildcard else { return self }
+        let devices = (try? System.enumerateDevices()) ?? []
+        let addresses = devices.compactMap(\.address).map { HostPort(host: $0.ipAddress ?? "", port: port) }
+        let usable = addresses.filter { !$0.host.isEmpty && !$0.isLoopback && !$0.isLinkLocal }
+        let fitting = usable.first { !$0.isIPv6 } ?? (isIPv6 ? usable.first : nil)
+        return fitting ?? HostPort(host: "127.0.0.1", port: port)
+    }
+
+    private var isLinkLocal: Bool { host.hasPrefix("169.254.") || host.lowercased().hasPrefix("fe80:") }
 }

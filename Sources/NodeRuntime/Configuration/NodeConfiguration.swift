@@ -116,7 +116,18 @@ extension NodeConfiguration {
     /// Where others reach this node, as far as it is known before the listeners are up.
     var addresses: NodeAddresses {
         NodeAddresses(
-            listen: (advertise ?? listen).description, admin: (advertiseAdmin ?? adminListen).description,
-            peer: (advertisePeer ?? peerListen).description)
+            listen: (advertise ?? listen.forOthers).description,
+            admin: (advertiseAdmin ?? adminListen.forOthers).description,
+            peer: (advertisePeer ?? peerListen.forOthers).description)
+    }
+}
+
+extension NodeConfiguration {
+    /// Whom the client and admin listeners serve. Both go by all names of the node.
+    var door: DoorPolicy {
+        let names = [listen, adminListen, advertise, advertiseAdmin].compactMap { $0?.host } + hosts
+        return DoorPolicy(
+            hosts: hosts.contains("*") ? .any : .names(names),
+            allowedOrigins: allowedOrigins.compactMap { WebOrigin($0) })
     }
 }

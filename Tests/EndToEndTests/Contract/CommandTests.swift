@@ -200,6 +200,48 @@ extension Contract {
             }
         }
 
+        /// A listener that others can reach wants to be asked for, and a cluster wants to be told where it is.
+        @Test func openListenersAreRefused() throws {
+            try withTestFolder("open") { folder in
+                let data = "\(folder.path)/data"
+                let ports = (try FreePort.next(), try FreePort.next(), try FreePort.next())
+                let places = [("--listen", ports.0), ("--admin-listen", ports.1), ("--peer-listen", ports.2)]
+                let etcd = ["--insecure", "--metadata", "etcd://127.0.0.1:1"]
+                for (open, advertise) in [
+                    ("--listen", "--advertise"), ("--admin-listen", "--advertise-admin"),
+                    ("--peer-listen", "--advertise-peer"),
+                ] {
+                    for (host, extra, hint) in [
+                        ("0.0.0.0", [], "--insecure"), ("10.1.2.3", [], "--insecure"), ("[::]", [], "--insecure"),
+                        ("0.0.0.0", etcd, advertise), ("[::]", etcd, advertise),
+                    ] {
+                        let flags = places.flatMap { [$0.0, "\($0.0 == open ? host : "127.0.0.1"):\($0.1)"] }
+                        let result = try run(Programs.server, ["serve", "--data-dir", data] + flags + extra)
+                        #expect(result.code == 3, "\(open) \(host) \(extra): \(result)")
+                        #expect(result.errors.contains("\(open.dropFirst(2)) ") && result.errors.contains(hint))
+                        #expect(result.errors.split(separator: "\n").count == 1, "\(result)")
+                        #expect(!FileManager.default.fileExists(atPath: data), "nothing has been written")
+                    }
+                }
+            }
+        }
+
+        @Test func callersAreToldNoWildcard() throws {
+            try withTestFolder("wildcard") { folder in
+                let node = TestNode(in: folder.path, flags: ["--shards", "16", "--insecure"], host: "0.0.0.0")
+                try node.start()
+                defer { _ = try? node.process.killAndWait() }
+                let nodes = try node.admin("/v1/cluster").object["nodes"] as? [[String: Any]]
+                for (member, port) in [("listen", node.port), ("admin", node.adminPort)] {
+                    let told = try #require(nodes?.first?[member] as? String)
+                    let host = try #require(told.split(separator: ":").first.map(String.init))
+                    #expect(host != "0.0.0.0" && told == "\(host):\(port)")
+                    _ = try RawConnection(host: host, port: port)
+                }
+                #expect(node.log.contains("--advertise"))
+            }
+        }
+
         /// Flags over environment over file over defaults, seen in what the node says of itself.
         @Test func settingsHaveAnOrder() throws {
             try withTestFolder("serve") { folder in
