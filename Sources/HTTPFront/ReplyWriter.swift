@@ -115,7 +115,7 @@ struct ReplyWriter {
             output.writeStaticString(allow)
             output.writeStaticString("\r\n")
         }
-        if code == .unsupportedMediaType { output.writeStaticString(PatchMediaTypes.acceptField) }
+        if code == .unsupportedMediaType { output.writeStaticString(PatchMediaTypes.acceptFields) }
         writeRetryAfter(code, to: &output)
         writeScratchBody("application/problem+json", to: &output)
         return code.status
