@@ -37,6 +37,7 @@ extension ConnectionHandler {
                 inputIsExhausted()
                 return
             case .head: receivedHead()
+            case .chunk(let size): chunkBegins(size)
             case .body(let piece): received(piece)
             case .end: receivedEnd()
             case .refused(let problem): refuseConnection(Refusal(problem), route: .other)
@@ -135,12 +136,12 @@ extension ConnectionHandler {
         owesContinue = false
         bodyBytes = []
         input = ByteBuffer()
-        if breakBatch(refusal.problem) { return }
     }
 
     /// Refuses, and takes nothing more from this connection.
     func refuseConnection(_ refusal: Refusal, route: HTTPCounters.Route, isHead: Bool = false) {
         endInput()
+        if breakBatch(refusal.problem) { return }
         append(.refusal(refusal), route, isHead: isHead, isOldVersion: false)
     }
 
@@ -154,6 +155,27 @@ extension ConnectionHandler {
     }
 
     // MARK: Body
+
+    /// A chunk that is too large for its request by what it says of itself is refused before its bytes come.
+    private func chunkBegins(_ size: Int) {
+        switch intake {
+        case .none, .held: preconditionFailure("a body belongs to a request")
+        case .collect(let collected):
+            if size > collected.bodyBytesMax - bodyBytes.count { refuseBody(of: collected) }
+        case .batch:
+            guard size > FrontLimits.batchChunkBytesMax else { return }
+            let detail = "a chunk of a batch may have at most \(FrontLimits.batchChunkBytesMax) bytes"
+            refuseConnection(Refusal(Problem(.entityTooLarge, detail)), route: .batch)
+        case .discard(let left):
+            if size > left { phase = .finishing }
+        }
+    }
+
+    private func refuseBody(of collected: Collected) {
+        let position = collected.work.key.flatMap(service.position)
+        let refusal = Refusal(Problem.bodyTooLarge(max: collected.bodyBytesMax), position: position)
+        refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
+    }
 
     private func received(_ piece: ByteBuffer) {
         clocks.bodyReceived(piece.readableBytes)
@@ -180,6 +202,7 @@ extension ConnectionHandler {
         clocks.bodyEnds()
         let ended = intake
         intake = .none
+        defer { origin = nil }
         switch ended {
         case .held: preconditionFailure("nothing is decoded behind a request that is held")
         case .none, .discard:
@@ -202,7 +225,6 @@ extension ConnectionHandler {
     private func runHeld() {
         guard case .held(let collected) = intake, !mustWait(collected.work) else { return }
         intake = .none
-        defer { origin = nil }
         run(collected)
     }
 

@@ -18,6 +18,8 @@ struct RequestDecoder {
         case needMore
         /// ``RequestDecoder/head`` is the next request's head.
         case head
+        /// A chunk of this many bytes begins, never of none; `Int.max` stands for what is larger.
+        case chunk(Int)
         /// The next piece of the body, never empty.
         case body(ByteBuffer)
         /// The request is complete.
@@ -112,7 +114,7 @@ struct RequestDecoder {
             return try decodeTrailers(&input)
         }
         state = .chunkData(remaining: size)
-        return decodeChunkData(&input, size)
+        return .chunk(size)
     }
 
     private mutating func decodeChunkData(_ input: inout ByteBuffer, _ remaining: Int) -> Event {

@@ -31,6 +31,7 @@ private func read(_ input: ArraySlice<UInt8>, step: Int) -> [Part] {
             buffer.writeBytes(rest.prefix(step))
             rest = rest.dropFirst(step)
         case .head: parts.append(.head(Array(decoder.head.bytes.readableBytesView)))
+        case .chunk(let size): precondition(size > 0, "a chunk of nothing ends a body")
         case .body(let piece):
             precondition(piece.readableBytes > 0, "a piece of a body is never empty")
             if case .body(let before)? = parts.last {
