@@ -18,6 +18,19 @@ public enum Limits {
     /// Operations and conditions in one patch document, so that one request cannot hold its shard's loop for long.
     public static let patchOperationsMax = 10_000
 
+    /// Versions that one `If-Match` or `If-None-Match` may name: as many as go into a request's fields.
+    public static let preconditionVersionsMax = 4096
+
+    // MARK: Numbers that come from outside
+
+    /// Positions, epochs, revisions, numbers of operations: a higher one, from a disk, a peer or the metadata store, is
+    /// nonsense. Below it the next one can always be counted.
+    public static let counterMax: UInt64 = 1 << 62
+    /// Starts of a node. Sessions of moves are numbered by them, 2^32 to each.
+    public static let bootCountMax: UInt64 = 1 << 30
+    /// The end of the year 9999, in milliseconds since 1970.
+    public static let timeMillisecondsMax: UInt64 = 253_402_300_799_999
+
     // MARK: HTTP (API §1)
 
     public static let uriBytesMax = 8 << 10
@@ -59,6 +72,8 @@ public enum Limits {
     // MARK: Log (DESIGN §6)
 
     public static let segmentBytes = 64 << 20
+    /// What the header of a segment may say of its size.
+    public static let segmentBytesCeiling = 1 << 40
     public static let groupBytesMax = 4 << 20
     public static let groupRecordsMax = 4096
     public static let compressionBytesMin = 256
@@ -131,6 +146,13 @@ public enum Limits {
     /// A node that cannot be reached is tried for this long before its shards count as unavailable, so that a
     /// connection that is made anew costs no error.
     public static let routeUnreachableMilliseconds: UInt64 = 200
+    /// After the first answer that was lost no attempt begins later than this.
+    public static let routeLostMilliseconds: UInt64 = 1000
+    /// Once a node has kept silent, the other nodes of a list get until this long after its beginning.
+    public static let listSilenceMilliseconds: UInt64 = 3500
+    /// What the metadata store may take for one request of the admin listener, all its calls together: with what other
+    /// nodes are then asked it is less than 5 s.
+    public static let adminMetadataMilliseconds: UInt64 = 3500
 
     // MARK: Transactions and operations of a cluster (DESIGN §8)
 
@@ -149,6 +171,10 @@ public enum Limits {
     public static let operationWaitsMax = 16
     /// What an operation says of itself.
     public static let operationDetailBytesMax = 1000
+    /// A text in a record of the metadata store: a zone, an address, a name.
+    public static let recordTextBytesMax = 1 << 10
+    /// Nodes that keep one shard.
+    public static let shardReplicasMax = 16
 
     // MARK: Memory (`--memory`)
 
@@ -173,8 +199,23 @@ public enum Limits {
     public static let peerInFlightBytesMax = 64 << 20
     public static let peerConnectionsMax = 4096
     public static let peerConnectMillisecondsMax: Int64 = 1000
-    public static let peerHandshakeMillisecondsMax: Int64 = 3000
+    public static let peerHandshakeMillisecondsMax: Int64 = 2000
+    /// Between pings of a connection on which nobody waits for an answer.
     public static let peerPingMilliseconds: Int64 = 5000
+    /// Somebody waits: after this much silence the peer is pinged, and after the longer one it counts as hanging. A
+    /// process that runs answers a ping whatever it is busy with.
+    public static let peerAwaitedPingMilliseconds: Int64 = 500
+    public static let peerAwaitedSilenceMilliseconds: Int64 = 2000
+    /// What a request waits for a connection to a peer that was out of reach a moment ago.
+    public static let peerReconnectMilliseconds: Int64 = 500
+    /// Requests for a move that wait for this node to know of it.
+    public static let peerOpensWaitingMax = 64
+    /// One file of a checkpoint: more than a file system takes, and little enough that all of them can be added up.
+    public static let peerFileBytesMax: UInt64 = 1 << 44
+    /// Bytes, and bytes a second, in a report; higher ones are cut.
+    public static let peerReportBytesMax: UInt64 = 1 << 48
+    /// How far the time of a peer may be ahead of this node's: nothing that expires later is believed to have.
+    public static let peerTimeAheadSecondsMax: UInt64 = 366 * 24 * 3600
     /// Between attempts to connect; doubles up to the maximum. Shorter than ``routeUnreachableMilliseconds``: what a
     /// request is told of a node that cannot be reached was tried anew for it, so a node that is back is used at once.
     public static let peerBackoffMillisecondsMin: Int64 = 25
@@ -200,6 +241,10 @@ public enum Limits {
     /// Entries of one page of a range.
     public static let etcdPageEntriesMax: UInt64 = 512
     public static let etcdRangeRestartsMax = 8
+    /// Keys of one cluster: every shard, and nodes, sessions and operations by the thousand.
+    public static let etcdEntriesMax = 1 << 16
+    /// etcd grants no session that is longer than this.
+    public static let etcdSessionSecondsMax: UInt64 = 24 * 3600
     public static let etcdAnswerBytesMax = 64 << 20
     /// One message of a watch; etcd divides larger ones, and base64 adds a third.
     public static let etcdWatchMessageBytesMax = 16 << 20
