@@ -103,9 +103,9 @@ public struct StoredRecord: Sendable, Equatable {
         writer.write(state)
     }
 
-    /// The content type to answer with.
+    /// The content type to answer with: the default also where the stored one cannot stand in a field.
     public var effectiveContentType: ArraySlice<UInt8> {
-        contentType.isEmpty ? Self.defaultContentType[...] : contentType
+        contentType.isEmpty || !OperationChecks.isFieldText(contentType) ? Self.defaultContentType[...] : contentType
     }
 
     /// At its expiry the entity reads as absent.

@@ -76,7 +76,8 @@ struct BatchFields {
 
     func seconds(_ name: Name) throws(Problem) -> UInt64? {
         guard let range = values[name.rawValue] else { return nil }
-        guard let value = DecimalText.value(Array(line[range])), (1...Limits.ttlSecondsMax).contains(value) else {
+        guard let value = DecimalText.value(Array(line[range])), OperationChecks.timeToLiveSeconds.contains(value)
+        else {
             throw Problem(.badRequest, "\(name.text) must be a whole number from 1 to \(Limits.ttlSecondsMax)")
         }
         return value

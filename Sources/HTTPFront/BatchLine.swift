@@ -61,7 +61,7 @@ private struct BatchLineReader {
         var contentType = content.contentType
         if let given = try fields.string(.contentType) {
             contentType = Array(given)
-            try FieldChecks.contentType(contentType)
+            try OperationChecks.contentType(given)
         }
         return try operation(
             .put(state: content.bytes, contentType: contentType, ttlSeconds: try fields.seconds(.ttl)))
@@ -76,9 +76,8 @@ private struct BatchLineReader {
     private func operation(_ action: WriteOperation.Action) throws(Problem) -> WriteOperation {
         var idempotencyKey: [UInt8]?
         if let given = try fields.string(.idempotencyKey) {
-            let value = Array(given)
-            try FieldChecks.idempotencyKey(value)
-            idempotencyKey = value
+            try OperationChecks.idempotencyKey(given)
+            idempotencyKey = Array(given)
         }
         return WriteOperation(
             key: key, action: action, preconditions: try preconditions(), idempotencyKey: idempotencyKey)

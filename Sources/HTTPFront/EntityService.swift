@@ -109,7 +109,7 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         var ttlSeconds: UInt64?
         if let query = head.query {
             let parameters = try QueryParameters(head.array(query), known: ["ttl"])
-            ttlSeconds = try parameters.number("ttl", in: 1...Limits.ttlSecondsMax)
+            ttlSeconds = try parameters.number("ttl", in: OperationChecks.timeToLiveSeconds)
         }
         let contentType = try head.checkedContentType()
         return try draft(head, key, .put(contentType: contentType, ttlSeconds: ttlSeconds))

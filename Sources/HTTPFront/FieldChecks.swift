@@ -20,37 +20,14 @@ enum PatchMediaTypes {
     }
 }
 
-/// The checks of values that come with a write, whether as fields or in a batch line.
-enum FieldChecks {
-    /// It is stored and given back in a field, so it holds printable ASCII only.
-    static func contentType(_ value: [UInt8]) throws(Problem) {
-        guard value.count <= Limits.contentTypeBytesMax else {
-            throw Problem(.badRequest, "Content-Type may have at most \(Limits.contentTypeBytesMax) bytes")
-        }
-        guard value.allSatisfy({ (0x20...0x7E).contains($0) }) else {
-            throw Problem(.badRequest, "Content-Type must be printable ASCII")
-        }
-    }
-
-    static func idempotencyKey(_ value: [UInt8]) throws(Problem) {
-        guard (1...Limits.idempotencyKeyBytesMax).contains(value.count),
-            value.allSatisfy({ (0x21...0x7E).contains($0) })
-        else {
-            throw Problem(
-                .badRequest,
-                "Idempotency-Key must be 1 to \(Limits.idempotencyKeyBytesMax) visible ASCII characters")
-        }
-    }
-}
-
-/// The same checks on a request head.
+/// The checks of ``Entities/OperationChecks`` on a request head.
 extension RequestHead {
     /// Empty where the field is absent.
     func checkedContentType() throws(Problem) -> [UInt8] {
         guard let first = contentType.first else { return [] }
         if contentType.isRepeated { throw Problem(.badRequest, "Content-Type must appear once") }
         let value = array(first)
-        try FieldChecks.contentType(value)
+        try OperationChecks.contentType(value[...])
         return value
     }
 
@@ -58,7 +35,7 @@ extension RequestHead {
         guard let first = idempotencyKey.first else { return nil }
         if idempotencyKey.isRepeated { throw Problem(.badRequest, "Idempotency-Key must appear once") }
         let value = array(first)
-        try FieldChecks.idempotencyKey(value)
+        try OperationChecks.idempotencyKey(value[...])
         return value
     }
 

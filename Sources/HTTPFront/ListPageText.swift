@@ -66,7 +66,7 @@ extension ByteBuffer {
     }
 
     mutating func writeContentTypeText(_ record: StoredRecord) {
-        if record.contentType.isEmpty {
+        if record.contentType.isEmpty || !OperationChecks.isFieldText(record.contentType) {
             writeStaticString("\"application/octet-stream\"")
         } else {
             writeJSONString(record.contentType)

@@ -12,8 +12,8 @@ enum Persistence: UInt8 {
 }
 
 /// The response head, written piece by piece in this order: ``writeStatus(_:date:)``, any fields,
-/// ``writeHeadEnd(length:persistence:)``. Every byte that comes from a client (a content type) was checked for
-/// control characters when it came in.
+/// ``writeHeadEnd(length:persistence:)``. What comes from elsewhere (a content
+/// type) is checked here once more: this is the last place before the wire.
 extension ByteBuffer {
     /// The status line, and the fields that stand on every answer.
     mutating func writeStatus(_ status: Int, date: [UInt8]) {
@@ -54,9 +54,10 @@ extension ByteBuffer {
         writeStaticString("\r\n")
     }
 
-    /// Empty is the default content type.
+    /// Empty is the default content type, and so is one that cannot stand in a field: it was stored by a version that
+    /// checked less, and would end the field, or the head.
     mutating func writeContentType(_ contentType: ArraySlice<UInt8>) {
-        if contentType.isEmpty {
+        if contentType.isEmpty || !OperationChecks.isFieldText(contentType) {
             writeStaticString("Content-Type: application/octet-stream\r\n")
         } else {
             writeStaticString("Content-Type: ")
