@@ -40,6 +40,7 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case startActsUnsettled
     case bootCountIgnored
     case idempotencyRowsLeftBehind
+    case controllerWaitsForTheDead
 
     /// Only a cluster of several nodes can show it.
     public var needsCluster: Bool { rawValue >= Mutant.freezeDropsQueue.rawValue }

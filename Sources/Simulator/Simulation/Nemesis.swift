@@ -57,6 +57,7 @@ final class Nemesis {
             ),
             (.peerCut, { [unowned self] in cutPeers($0) }),
             (.peerCut, { [unowned self] in cutPeers($0) }),
+            (.longAbsence, { [unowned self] in leave($0) }),
         ]
         return troubles
     }()
@@ -111,6 +112,37 @@ final class Nemesis {
         restart(node, after: span(milliseconds))
     }
 
+    /// Past the end of its session, so that the controller plans without it; and then it is there again.
+    private func leave(_ node: Node) {
+        guard node.state != .down else { return }
+        world.faults.hit(.longAbsence)
+        node.crash(power: random.chance(1, in: 2))
+        takeOldCopyBack(node)
+        stayAway(node, until: world.now + random.below(4 * NodeAgent.sessionNanoseconds))
+    }
+
+    private func stayAway(_ node: Node, until end: UInt64) {
+        guard !isOver, world.now < end else { return restart(node, after: 0) }
+        world.schedule(after: 100 * Span.millisecond) { [self] in stayAway(node, until: end) }
+    }
+
+    /// One node that no shard is on, or on its way to or from, is never started again: what others have planned with
+    /// it must end all the same. While something is drained there may be no other place than this node.
+    private func leaveOneDead() {
+        let strikes = random.chance(1, in: 2)
+        let choice = random.below(nodes.count)
+        guard strikes, options.faults.contains(.leftDead), let map = metadata?.newestMap,
+            !map.operations.contains(where: { $0.kind == .drain && !$0.state.isFinished })
+        else { return }
+        var needed = Set(map.shards.map(\.primary))
+        for case let move? in map.shards.map(\.move) { needed.formUnion([move.from, move.to]) }
+        let node = nodes[choice]
+        guard let agent = node.agent, agent.isKnown, !agent.isGone, !needed.contains(agent.name) else { return }
+        world.faults.hit(.leftDead)
+        agent.isLeftDead = true
+        if node.state != .down { node.crash(power: false) }
+    }
+
     private func drain(_ node: Node) {
         guard node.state == .serving else { return }
         world.faults.hit(.gracefulRestart)
@@ -120,7 +152,7 @@ final class Nemesis {
     /// Starts the node again, and sometimes cuts it off while it is opening the log.
     private func restart(_ node: Node, after delay: UInt64) {
         world.schedule(after: delay) { [self] in
-            if node.agent?.isGone == true { return }
+            if let agent = node.agent, agent.isGone || agent.isLeftDead { return }
             giveOldCopy(node)
             node.start(ended: { [self] in
                 atlas.undo(node.disk)
@@ -215,5 +247,6 @@ final class Nemesis {
             node.disk.heal()
             if node.pausedUntil > world.now { node.resume() }
         }
+        leaveOneDead()
     }
 }

@@ -11,6 +11,8 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     // Of clusters only.
     case metadataOutage, metadataUnknown, metadataCompaction, peerCut, chunkDamaged, incomingRot, staleCopy
     case moveCancelledByOperator
+    /// A node is away for longer than its session lasts, and comes back; or stays away for good.
+    case longAbsence, leftDead
 
     /// Those that a node alone can meet.
     static let ofOneNode = allCases.filter { $0.rawValue <= Fault.lateRetry.rawValue }
