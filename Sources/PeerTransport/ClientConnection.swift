@@ -27,16 +27,14 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private(set) var frameBytesMax = Limits.peerHelloBytesMax
     private(set) var isRetired = false
     private var isWritable = true
-    /// Sweeps since the last sign of life. Counted, not timed, so that a pause of this process is not the peer's.
-    private var silentSweeps = 0
-    private var pingsUnanswered = 0
+    private var silence = PeerSilence()
 
     init(link: PeerLink, eventLoop: any EventLoop, identity: PeerIdentity, peer: PeerAddress) {
         self.link = link
         writer = FrameWriter(eventLoop: eventLoop)
         self.identity = identity
         self.peer = peer
-        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed)
+        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ring: identity.ring)
     }
 
     var pendingCount: Int { pending.count }
@@ -90,24 +88,21 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     // MARK: Time
 
     /// A sweep: deadlines and life signs.
-    func sweep(_ now: NIODeadline, sweepsPerPing: Int) {
+    func sweep(_ now: NIODeadline, _ paces: PeerPaces) {
         for asked in pending.removeExpired(now) { link?.settle(asked, .timedOut) }
         closeIfDone()
         guard stage == .ready else { return }
-        silentSweeps += 1
-        if silentSweeps >= 3 * sweepsPerPing {
-            link?.isSilent()
-            close("\(peer.node) has not been heard of and answers no ping")
-        } else if silentSweeps >= (pingsUnanswered + 1) * sweepsPerPing {
-            pingsUnanswered += 1
-            writer.write(.ping, id: UInt64(pingsUnanswered))
+        switch silence.sweep(pending.count > 0 ? paces.awaited : paces.idle) {
+        case .wait: break
+        case .ping(let number): writer.write(.ping, id: number)
+        case .giveUp:
+            let reason = "\(peer.node) has not been heard of and answers no ping"
+            link?.isSilent(reason)
+            close(reason)
         }
     }
 
-    private func showLife() {
-        silentSweeps = 0
-        pingsUnanswered = 0
-    }
+    private func showLife() { silence = PeerSilence() }
 
     // MARK: Channel
 
@@ -149,7 +144,11 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         switch frame {
         case .response(let response):
             guard let asked = pending.remove(id) else { return }
-            link?.settle(asked, .response(response))
+            if let objection = asked.expectation.objection(to: response) {
+                link?.settle(asked, .lost("\(peer.node) gave \(objection)"))
+            } else {
+                link?.settle(asked, .response(response))
+            }
             closeIfDone()
         case .unreadable(let type, let error):
             if type.isControl { return close("\(peer.node) cannot be understood: \(error)") }

@@ -16,15 +16,15 @@ enum InboundFrame {
 struct FrameReader {
     /// The longest frame taken.
     var frameBytesMax: Int
-    private let ringSeed: UInt64
+    private let ring: WireRing
     private var buffer = ByteBuffer()
 
     /// Room made at once for a frame that has only begun: more only as its bytes come.
     private static let reservedBytesMax = 1 << 20 + 1 << 10
 
-    init(frameBytesMax: Int, ringSeed: UInt64) {
+    init(frameBytesMax: Int, ring: WireRing) {
         self.frameBytesMax = frameBytesMax
-        self.ringSeed = ringSeed
+        self.ring = ring
     }
 
     mutating func add(_ incoming: ByteBuffer) {
@@ -43,14 +43,14 @@ struct FrameReader {
 
     /// The next whole frame with its id and its bytes; `nil` until it has come. After an error the stream is of no use.
     mutating func next() throws(PeerWireError) -> (id: UInt64, bytes: Int, frame: InboundFrame)? {
-        let seed = ringSeed
+        let ring = ring
         let max = frameBytesMax
         let read = buffer.withUnsafeReadableBytes { bytes in
             Result { () throws(PeerWireError) -> (UInt64, Int, InboundFrame)? in
                 guard let header = try PeerFrameHeader(bytes, frameBytesMax: max), bytes.count >= header.frameBytes
                 else { return nil }
                 let body = try header.body(in: bytes)
-                return (header.id, header.frameBytes, Self.decode(header.type, body, seed))
+                return (header.id, header.frameBytes, Self.decode(header.type, body, ring))
             }
         }
         guard let frame = try read.get() else { return nil }
@@ -61,11 +61,11 @@ struct FrameReader {
     }
 
     private static func decode(
-        _ type: PeerFrameType, _ body: UnsafeRawBufferPointer, _ ringSeed: UInt64
+        _ type: PeerFrameType, _ body: UnsafeRawBufferPointer, _ ring: WireRing
     ) -> InboundFrame {
         do throws(PeerWireError) {
-            if type.isRequest { return .request(try PeerRequest(type: type, body: body, ringSeed: ringSeed)) }
-            if type.isResponse { return .response(try PeerResponse(type: type, body: body)) }
+            if type.isRequest { return .request(try PeerRequest(type: type, body: body, ring: ring)) }
+            if type.isResponse { return .response(try PeerResponse(type: type, body: body, ring: ring)) }
             return .control(type.isControl ? try PeerControl(type: type, body: body) : nil)
         } catch {
             return .unreadable(type, error)

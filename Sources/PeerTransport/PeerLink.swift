@@ -11,6 +11,10 @@ final class PeerLink: @unchecked Sendable {
     private struct Waiting {
         let request: PeerRequest
         let asked: PendingRequest
+        /// It waits no longer for a connection.
+        let until: NIODeadline
+
+        func isOver(_ now: NIODeadline) -> Bool { asked.deadline <= now || until <= now }
     }
 
     private let shared: PeerShared
@@ -19,6 +23,7 @@ final class PeerLink: @unchecked Sendable {
 
     private var current: ClientConnection?
     private var opening: ClientConnection?
+    private var openingSince: NIODeadline = .uptimeNanoseconds(0)
     private var openingDeadline: NIODeadline = .distantFuture
     /// Taking no new request, but with some open.
     private var retiring: [ClientConnection] = []
@@ -30,7 +35,7 @@ final class PeerLink: @unchecked Sendable {
 
     private var failures = 0
     private var notBefore: NIODeadline = .uptimeNanoseconds(0)
-    private var lastFailure = ""
+    private var lastFailure = "it was out of reach a moment ago"
     private var lastUse: NIODeadline
     private var isUsed = true
 
@@ -56,13 +61,21 @@ final class PeerLink: @unchecked Sendable {
             count(asked)
             return current.write(request, asked)
         }
-        if current == nil, opening == nil {
+        var until = NIODeadline.distantFuture
+        if current == nil {
             let now = NIODeadline.now()
-            guard now >= notBefore else { return refuse(asked, lastFailure) }
-            connect(now)
+            if opening == nil {
+                guard now >= notBefore else { return refuse(asked, lastFailure) }
+                connect(now)
+            }
+            // The attempt that is under way tells whether it is back. Who asks meanwhile is not held up by it.
+            if failures > 0 || shared.isUnreachable(address.node) {
+                until = openingSince + shared.options.reconnectWait
+                guard now < until else { return refuse(asked, lastFailure) }
+            }
         }
         count(asked)
-        waiting.append(Waiting(request: request, asked: asked))
+        waiting.append(Waiting(request: request, asked: asked, until: until))
         if current != nil { drain() }
     }
 
@@ -110,6 +123,7 @@ final class PeerLink: @unchecked Sendable {
         let connection = ClientConnection(
             link: self, eventLoop: eventLoop, identity: shared.identity, peer: address)
         opening = connection
+        openingSince = now
         openingDeadline = now + shared.options.connectTimeout + shared.options.handshakeTimeout
         let address = address
         let tls = shared.options.tls
@@ -196,22 +210,29 @@ final class PeerLink: @unchecked Sendable {
         }
     }
 
-    func isSilent() { shared.mark(address.node, reachable: false) }
+    /// The connection is about to be closed for its silence.
+    func isSilent(_ reason: String) {
+        lastFailure = reason
+        shared.mark(address.node, reachable: false)
+    }
 
     // MARK: Time and end
 
     /// Deadlines, life signs, idleness. False: the link holds nothing and can be forgotten.
     func sweep(_ now: NIODeadline) -> Bool {
-        if waiting.contains(where: { $0.asked.deadline <= now }) {
-            let expired = waiting.filter { $0.asked.deadline <= now }
-            waiting.removeAll { $0.asked.deadline <= now }
-            for one in expired { settle(one.asked, .notSent("the deadline passed before it could be sent")) }
+        if waiting.contains(where: { $0.isOver(now) }) {
+            let expired = waiting.filter { $0.isOver(now) }
+            waiting.removeAll { $0.isOver(now) }
+            for one in expired {
+                let reason = one.asked.deadline <= now ? "the deadline passed before it could be sent" : lastFailure
+                settle(one.asked, .notSent(reason))
+            }
         }
         if let opening, now >= openingDeadline {
             opening.close("\(address.node) at \(address.host):\(address.port) did not shake hands in time")
         }
-        for connection in retiring { connection.sweep(now, sweepsPerPing: shared.sweepsPerPing) }
-        current?.sweep(now, sweepsPerPing: shared.sweepsPerPing)
+        for connection in retiring { connection.sweep(now, shared.paces) }
+        current?.sweep(now, shared.paces)
         if isUsed || inFlight > 0 { lastUse = now }
         isUsed = false
         guard now - lastUse >= shared.options.idleTimeout else { return true }

@@ -1,7 +1,7 @@
 public import HashRing
 public import NIOCore
 internal import NIOSSL
-internal import PeerWire
+public import PeerWire
 internal import Primitives
 
 /// Who this node is, as its hello says it.
@@ -12,12 +12,12 @@ public struct PeerIdentity: Sendable {
     public let storeHigh: UInt64
     public let storeLow: UInt64
     public let bootCount: UInt64
-    /// Of the cluster's ring: with it the keys in requests are hashed.
-    public let ringSeed: UInt64
+    /// The cluster's: with it the keys in requests are hashed, and shards are checked.
+    public let ring: WireRing
 
     public init(
         node: NodeID, clusterHigh: UInt64, clusterLow: UInt64, storeHigh: UInt64, storeLow: UInt64, bootCount: UInt64,
-        ringSeed: UInt64
+        ring: WireRing
     ) {
         self.node = node
         self.clusterHigh = clusterHigh
@@ -25,7 +25,7 @@ public struct PeerIdentity: Sendable {
         self.storeHigh = storeHigh
         self.storeLow = storeLow
         self.bootCount = bootCount
-        self.ringSeed = ringSeed
+        self.ring = ring
     }
 
     var hello: PeerHello {
@@ -73,6 +73,11 @@ public struct PeerOptions: Sendable {
     public var handshakeTimeout: TimeAmount = .milliseconds(Limits.peerHandshakeMillisecondsMax)
     /// After this much silence a client pings; after three times as much, either side gives the connection up.
     public var pingInterval: TimeAmount = .milliseconds(Limits.peerPingMilliseconds)
+    /// The same while somebody waits for an answer; the silence is all of it.
+    public var awaitedPingInterval: TimeAmount = .milliseconds(Limits.peerAwaitedPingMilliseconds)
+    public var awaitedSilence: TimeAmount = .milliseconds(Limits.peerAwaitedSilenceMilliseconds)
+    /// What a request waits for a new connection to a peer that was just out of reach.
+    public var reconnectWait: TimeAmount = .milliseconds(Limits.peerReconnectMilliseconds)
     /// After a failed attempt there is none for this long; it doubles with each failure up to the maximum.
     public var backoffMin: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMin)
     public var backoffMax: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMax)

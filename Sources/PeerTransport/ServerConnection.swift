@@ -49,7 +49,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.identity = identity
         self.options = options
         self.connections = connections
-        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed)
+        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ring: identity.ring)
     }
 
     // MARK: Answers

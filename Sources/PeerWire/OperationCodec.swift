@@ -4,10 +4,10 @@ internal import Primitives
 /// ``Entities/EntityKey`` on the wire: its plain text. The receiver checks and hashes it again, so a key from a peer is
 /// as sound as one from a client.
 extension EntityKey {
-    init(from input: inout WireInput, count: Int, ringSeed: UInt64) throws(PeerWireError) {
+    init(from input: inout WireInput, count: Int) throws(PeerWireError) {
         let text = try input.raw(count)
         do {
-            try self.init(plain: text, seed: ringSeed)
+            try self.init(plain: text, seed: input.ring.seed)
         } catch {
             throw .malformed("not the key of an entity")
         }
@@ -36,14 +36,14 @@ extension WriteOperation {
     private static let ifNoneMatchFlag: UInt8 = 4
     private static let representationFlag: UInt8 = 8
 
-    init(from input: inout WireInput, ringSeed: UInt64) throws(PeerWireError) {
+    init(from input: inout WireInput) throws(PeerWireError) {
         let tag = try input.uint8()
         let flags = try input.flags(
             known: Self.ttlFlag | Self.ifMatchFlag | Self.ifNoneMatchFlag | Self.representationFlag)
         let patchKind = try input.uint8()
         let idempotencyBytes = Int(try input.uint8())
         let keyBytes = Int(try input.uint16())
-        let key = try EntityKey(from: &input, count: keyBytes, ringSeed: ringSeed)
+        let key = try EntityKey(from: &input, count: keyBytes)
         let idempotencyKey = idempotencyBytes == 0 ? nil : try input.array(idempotencyBytes)
         let ttlSeconds = flags & Self.ttlFlag == 0 ? nil : try input.uint64()
         let preconditions = Preconditions(
@@ -53,9 +53,6 @@ extension WriteOperation {
         switch tag {
         case 1:
             let contentType = try input.array(Int(try input.uint16()))
-            guard contentType.count <= Limits.contentTypeBytesMax else {
-                throw .malformed("a content type is too long")
-            }
             action = .put(state: try input.longArray(), contentType: contentType, ttlSeconds: ttlSeconds)
         case 2:
             guard let kind = PatchKind(rawValue: patchKind) else { throw .malformed("the kind of a patch is unknown") }
@@ -66,6 +63,12 @@ extension WriteOperation {
         self.init(
             key: key, action: action, preconditions: preconditions, idempotencyKey: idempotencyKey,
             wantsRepresentation: flags & Self.representationFlag != 0)
+        do throws(Problem) {
+            // The node's own limit may be lower, and is looked at when the operation is evaluated.
+            try check(EntityLimits(entityBytesMax: Limits.entityBytesCeiling))
+        } catch {
+            throw .malformed("an operation contains what no operation may")
+        }
     }
 
     func write<Output: WireOutput>(to output: inout Output) {
@@ -111,7 +114,7 @@ extension Preconditions.Condition {
         switch try input.uint8() {
         case 1: self = .any
         case 2:
-            let count = try input.count(max: .max, bytesEach: 8)
+            let count = try input.count(max: Limits.preconditionVersionsMax, bytesEach: 8)
             var versions: [UInt64] = []
             versions.reserveCapacity(count)
             for _ in 0..<count { versions.append(try input.uint64()) }
@@ -148,12 +151,12 @@ extension ReadRequest {
     private static let ifMatchFlag: UInt8 = 2
     private static let ifNoneMatchFlag: UInt8 = 4
 
-    init(from input: inout WireInput, ringSeed: UInt64) throws(PeerWireError) {
+    init(from input: inout WireInput) throws(PeerWireError) {
         let tag = try input.uint8()
         let flags = try input.flags(known: Self.inOrderFlag | Self.ifMatchFlag | Self.ifNoneMatchFlag)
         let idempotencyBytes = Int(try input.uint8())
         let keyBytes = Int(try input.uint16())
-        let key = try EntityKey(from: &input, count: keyBytes, ringSeed: ringSeed)
+        let key = try EntityKey(from: &input, count: keyBytes)
         let kind: Kind
         switch tag {
         case 1:
@@ -162,11 +165,15 @@ extension ReadRequest {
                     ifMatch: flags & Self.ifMatchFlag == 0 ? nil : try .init(from: &input),
                     ifNoneMatch: flags & Self.ifNoneMatchFlag == 0 ? nil : try .init(from: &input)))
         case 2:
-            guard idempotencyBytes > 0 else { throw .malformed("an idempotency key is missing") }
             kind = .outcome(idempotencyKey: try input.array(idempotencyBytes))
         default: throw .malformed("the kind of a read is unknown")
         }
         self.init(key: key, kind: kind, inQueueOrder: flags & Self.inOrderFlag != 0)
+        do throws(Problem) {
+            try check()
+        } catch {
+            throw .malformed("a read contains what no read may")
+        }
     }
 
     func write<Output: WireOutput>(to output: inout Output) {
@@ -209,12 +216,16 @@ extension ListRequest {
     init(from input: inout WireInput) throws(PeerWireError) {
         let flags = try input.flags(known: Self.valuesFlag | Self.cursorFlag)
         let itemsMax = Int(try input.uint32())
-        guard (1...Limits.listItemsMax).contains(itemsMax) else { throw .malformed("a page of no or too many items") }
         let prefix = try input.array(Int(try input.uint16()))
         self.init(
             keyPrefix: prefix, itemsMax: itemsMax,
             after: flags & Self.cursorFlag == 0 ? nil : try ListCursor(from: &input),
             withValues: flags & Self.valuesFlag != 0)
+        do throws(Problem) {
+            try check()
+        } catch {
+            throw .malformed("a list contains what no list may")
+        }
     }
 
     func write<Output: WireOutput>(to output: inout Output) {

@@ -76,7 +76,7 @@ struct NodeView: Sendable {
         var members: [(String, JSONValue)] = [
             ("shard", .integer(shard.rawValue)), ("primary", .text(record.primary.text)),
             ("epoch", .integer(record.epoch.rawValue)), ("position", .integer(report?.position.rawValue ?? 0)),
-            ("state", .text(report?.state ?? "unavailable")), ("bytes", .integer(report?.byteCount ?? 0)),
+            ("state", .text((report?.state ?? .unavailable).rawValue)), ("bytes", .integer(report?.byteCount ?? 0)),
         ]
         if let move = record.move {
             members.append(

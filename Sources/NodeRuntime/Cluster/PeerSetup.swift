@@ -10,7 +10,7 @@ extension PeerIdentity {
             node: membership.node.id, clusterHigh: membership.config.clusterID.high,
             clusterLow: membership.config.clusterID.low, storeHigh: membership.node.storeID.high,
             storeLow: membership.node.storeID.low, bootCount: membership.node.bootCount,
-            ringSeed: membership.ringSeed)
+            ring: WireRing(seed: membership.ringSeed, shardCount: membership.config.shardCount))
     }
 }
 

@@ -85,8 +85,11 @@ enum MoveFiles {
             if file.name.hasSuffix(".sst") {
                 guard link(from, to) == 0 else { throw MoveFileError("link", to, errno) }
             } else {
-                let bytes = try chunk(source, file.name, offset: 0, length: Int(file.byteCount))
-                try write(bytes, to: file.name, in: target, offset: 0)
+                // In pieces: how large it is the source says.
+                for offset in stride(from: 0, to: file.byteCount, by: readBytes) {
+                    let bytes = try chunk(source, file.name, offset: offset, length: readBytes)
+                    try write(bytes, to: file.name, in: target, offset: offset)
+                }
                 try finish(file.name, in: target, bytes: file.byteCount)
             }
         }

@@ -39,8 +39,7 @@ struct ListFanOut: Sendable {
 
     func answer(_ request: ListRequest) async -> Answer {
         let deadline = NIODeadline.now() + .seconds(Int64(Limits.listSecondsMax))
-        // Who has not answered once is not waited for again in this page.
-        var silent: Set<NodeID> = []
+        var patience = Patience(until: deadline)
         var items: [ListPage.Item] = []
         var bytes = 0
         var missing = Set(knownMissing())
@@ -50,7 +49,7 @@ struct ListFanOut: Sendable {
                 keyPrefix: request.keyPrefix, itemsMax: request.itemsMax - items.count, after: cursor,
                 withValues: request.withValues)
             let page: ListPage
-            switch await ask(run, part, until: deadline, &silent) {
+            switch await ask(run, part, &patience) {
             case .success(let answered): page = answered
             case .failure(let problem): return .refused(problem, currentVersion: nil, nil)
             }
@@ -68,6 +67,22 @@ struct ListFanOut: Sendable {
         }
         return .page(
             ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted()))
+    }
+
+    /// How long the other nodes are waited for.
+    private struct Patience {
+        private(set) var deadline: NIODeadline
+        /// Who has not answered once is not waited for again in this page.
+        private(set) var silent: Set<NodeID> = []
+        private let began = NIODeadline.now()
+
+        init(until deadline: NIODeadline) { self.deadline = deadline }
+
+        /// Where one node hangs others may, and they would be waited for one after the other.
+        mutating func isSilent(_ node: NodeID) {
+            silent.insert(node)
+            deadline = min(deadline, began + .milliseconds(Int64(Limits.listSilenceMilliseconds)))
+        }
     }
 
     /// Shards that are known not to answer, wherever the page is; one that it comes to and that answers is none.
@@ -108,9 +123,8 @@ struct ListFanOut: Sendable {
 
     /// Asks until somebody answers for the run or the time is over; then its shards are missing.
     ///
-    /// - Parameter silent: nodes that have not answered, and are not asked any more.
     private func ask(
-        _ run: Run, _ request: ListRequest, until deadline: NIODeadline, _ silent: inout Set<NodeID>
+        _ run: Run, _ request: ListRequest, _ patience: inout Patience
     ) async -> Result<ListPage, Problem> {
         var run = run
         let absent = ListPage(
@@ -125,26 +139,26 @@ struct ListFanOut: Sendable {
                 } catch {
                     return .failure(Problem(.shuttingDown, "the node is shutting down"))
                 }
-            case .peer(let peer) where silent.contains(peer.node): return .success(absent)
+            case .peer(let peer) where patience.silent.contains(peer.node): return .success(absent)
             case .peer(let peer):
-                switch await ask(peer, run.shards, request, until: deadline) {
+                switch await ask(peer, run.shards, request, until: patience.deadline) {
                 case .answered(let page): return .success(page)
                 case .unreachable:
-                    silent.insert(peer.node)
+                    patience.isSilent(peer.node)
                     return .success(absent)
                 case .notOwner: view.refresh()
                 case .busy: break
                 }
             case .nobody: return .success(absent)
             }
-            guard NIODeadline.now() < deadline else { return .success(absent) }
+            guard NIODeadline.now() < patience.deadline else { return .success(absent) }
             try? await Task.sleep(nanoseconds: Self.retryNanoseconds)
             // The run may have fallen apart: only what still has one owner is asked for, and the rest by the caller's
             // cursor. So a shorter run must not claim the shards behind it.
             let owners = run.shards.map { owner(of: ShardID($0)) }
             let count = owners.prefix { $0 == owners[0] }.count
             if count < owners.count {
-                return .success(await partial(run, count, owners[0], request, deadline, &silent))
+                return .success(await partial(run, count, owners[0], request, &patience))
             }
             run = Run(shards: run.shards, owner: owners[0])
         }
@@ -152,12 +166,12 @@ struct ListFanOut: Sendable {
 
     /// The first `count` shards of a run that has fallen apart; the page ends behind them.
     private func partial(
-        _ run: Run, _ count: Int, _ owner: Run.Owner, _ request: ListRequest, _ deadline: NIODeadline,
-        _ silent: inout Set<NodeID>
+        _ run: Run, _ count: Int, _ owner: Run.Owner, _ request: ListRequest,
+        _ patience: inout Patience
     ) async -> ListPage {
         let first = run.shards.lowerBound
         let shorter = Run(shards: first...(first + UInt32(count) - 1), owner: owner)
-        switch await ask(shorter, request, until: deadline, &silent) {
+        switch await ask(shorter, request, &patience) {
         case .success(var page):
             page.next = page.next ?? cursor(behind: shorter.shards.upperBound)
             return page

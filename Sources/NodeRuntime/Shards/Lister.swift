@@ -60,6 +60,7 @@ private struct PageBuilder {
     private var cursor: ListCursor?
     private var bytes = 0
     private var rowsSeen = 0
+    private static let keyBytesMax = Limits.kindBytesMax + 1 + Limits.idBytesMax
 
     init(request: ListRequest, now: Timestamp) {
         self.request = request
@@ -95,6 +96,8 @@ private struct PageBuilder {
             return false
         }
         rowsSeen += 1
+        // A row that is no entity's has come in with the files of another node: it is nobody's.
+        guard (10...9 + Self.keyBytesMax).contains(key.count) else { return true }
         let name = UnsafeRawBufferPointer(rebasing: key[9...])
         let isWanted =
             name.count >= request.keyPrefix.count

@@ -1,5 +1,6 @@
 import Entities
 import NIOConcurrencyHelpers
+import PeerWire
 import Primitives
 import RocksStore
 import ShardCore
@@ -54,10 +55,9 @@ final class ShardHost: Sendable {
 
     var hasFailed: Bool { serviceNow == .failed }
 
-    /// `serving`, `damaged` where some row cannot be read, or `unavailable`.
-    var stateText: String {
-        guard takesRequests else { return "unavailable" }
-        return troubleText == nil ? "serving" : "damaged"
+    var state: ShardReport.State {
+        guard takesRequests else { return .unavailable }
+        return troubleText == nil ? .serving : .damaged
     }
 
     /// For good: only a restart, which replays the log, brings the shard back.
