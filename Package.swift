@@ -128,6 +128,13 @@ let package = Package(
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),
         .target(name: "CTestShims", path: "Tests/CTestShims"),
+        // The fuzz targets as tests: their corpus goes through them.
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "ClusterCore", "Entities", "HTTPFront", "HashRing", "LogFormat", "PeerWire", "Primitives", "ShardCore",
+                nioCore,
+            ], path: "Tests/Fuzz", exclude: ["Corpus", "run"], swiftSettings: strict),
         tests("EndToEndTests", ["Primitives", "CTestShims"]),
 
         tests("PrimitivesTests", ["Primitives"]),
@@ -160,8 +167,8 @@ let package = Package(
         tests(
             "NodeRuntimeTests",
             [
-                "NodeRuntime", "ClusterCore", "ClusterMetadata", "Entities", "HTTPFront", "HashRing", "Primitives",
-                "RocksStore", "ShardCore", logging,
+                "NodeRuntime", "ClusterCore", "ClusterMetadata", "Entities", "HTTPFront", "HashRing", "PeerWire",
+                "Primitives", "RocksStore", "ShardCore", logging,
             ]),
     ]
 )

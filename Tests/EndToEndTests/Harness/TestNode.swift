@@ -47,6 +47,7 @@ final class TestNode: Sendable {
     /// Whether its last process has been seen ready.
     var hasBeenReady: Bool { state.withLock { $0.isReady } }
     var adminPort: UInt16 { state.withLock { $0.ports.admin } }
+    var peerPort: UInt16 { state.withLock { $0.ports.peer } }
     var process: ChildProcess {
         get throws {
             guard let process = state.withLock({ $0.process }) else { throw HarnessError("the node was never started") }

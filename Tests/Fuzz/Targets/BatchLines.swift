@@ -4,7 +4,9 @@ import NIOCore
 import Primitives
 
 /// A stream of batch lines in pieces: nothing traps, the pieces do not matter, and an accepted line is within bounds.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzBatchLines(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     guard let step = input.first else { return 0 }

@@ -2,7 +2,9 @@ import Entities
 import Primitives
 
 /// JSON text: nothing traps, and what is accepted is written so that it reads back as the same value and the same text.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzJSON(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     guard let value = try? JSONValue(parsing: input) else { return 0 }

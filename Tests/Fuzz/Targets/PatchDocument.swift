@@ -2,7 +2,9 @@
 import Primitives
 
 /// A patch document on a state, cut at the first zero byte: nothing traps, and a result is JSON within its bounds.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzPatches(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     let parts = input.split(separator: 0, maxSplits: 2, omittingEmptySubsequences: false)

@@ -3,7 +3,9 @@ import Entities
 import NIOCore
 
 /// Requests in pieces: nothing traps, and how the bytes are cut never changes what is read, nor where it is refused.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzRequests(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     guard let step = input.first else { return 0 }
