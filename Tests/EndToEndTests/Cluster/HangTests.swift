@@ -25,7 +25,7 @@ extension Cluster {
                 let lost = Set(try #require(try cluster.settle().shardsByNode["n2"]))
                 let key = try #require(keys["n2"])
                 let path = EntityClient.path(key)
-                let clients = try cluster.endpoints.filter { $0.id != "n2" }
+                let clients = cluster.endpoints.filter { $0.id != "n2" }
                 try cluster.pause("n2")
                 for endpoint in clients {
                     // It may have been sent, and then nobody knows.
