@@ -64,10 +64,10 @@ final class ScriptedService: PeerService {
 
     func handle(_ request: PeerRequest, from node: NodeID, reply: PeerReply) { script(request, node, reply) }
 
-    /// Answers a numbered request with its number, others with `closed`.
+    /// Answers a numbered request with its number, others with 7.
     static var echo: ScriptedService {
         ScriptedService { request, _, reply in
-            reply.send(request.number.map { .notOwner(mapRevision: $0) } ?? .closed)
+            reply.send(.notOwner(mapRevision: request.number ?? 7))
         }
     }
 }
