@@ -155,6 +155,39 @@ public enum Limits {
     public static let memoryBytesDefault = 1 << 30
     public static let memoryBytesMin = 128 << 20
 
+    // MARK: Clocks
+
+    /// A start whose wall clock is further ahead of the newest data is refused, unless the operator accepts it.
+    public static let clockAheadSecondsMax: UInt64 = 366 * 86_400
+    /// A start this far ahead says how old the data is; a step of the node's time by more is a jump.
+    public static let clockStepSecondsMax: UInt64 = 86_400
+    /// Where the wall clock and the data's time are further apart, the log and the status say so.
+    public static let clockGapSecondsMax: UInt64 = 60
+    /// After a start and after a jump nothing that has expired is removed for good for this long.
+    public static let removalHoldSeconds: UInt64 = 600
+    /// Removal stays this far behind the time that readers go by.
+    public static let removalLagSeconds: UInt64 = 60
+
+    // MARK: Start and end of the process
+
+    /// From the first signal to end until the process ends, done or not. Its parts below leave room for the disk.
+    public static let endSecondsMax: UInt64 = 25
+    public static let endAnswersSecondsMax: UInt64 = 8
+    public static let endPeersSecondsMax: UInt64 = 2
+    public static let endClusterSecondsMax: UInt64 = 4
+    public static let endShardsSecondsMax: UInt64 = 4
+    public static let endAdminSecondsMax: UInt64 = 1
+    /// Log lines that wait for whoever reads them; beyond it they are dropped and counted.
+    public static let logPipeBytesMax = 1 << 20
+    public static let logLineBytesMax = 64 << 10
+    /// How long an end waits for the last log lines to be read.
+    public static let logDrainMillisecondsMax: UInt64 = 1000
+    /// Of a file that holds one secret, and of the configuration file.
+    public static let secretFileBytesMax = 4 << 10
+    public static let configurationFileBytesMax = 1 << 20
+    /// Folders within folders of a data directory.
+    public static let dataFolderDepthMax = 16
+
     // MARK: Peer protocol (DESIGN §3)
 
     /// A frame, header included: a page of a list that ends with the largest entity, and the keys of its items.

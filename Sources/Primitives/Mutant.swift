@@ -23,6 +23,9 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case expiryByJumpingClock
     case refusalNotGated
     case parkedOrderLost
+    // The clocks.
+    case idleStartMovesTime
+    case removalWithoutWaiting
     // The move of a shard.
     case freezeDropsQueue
     case handoverWithoutStoppingReads
