@@ -116,7 +116,8 @@ public struct LogRecovery: Sendable {
     ///     are not replayed and no longer kept.
     ///   - files: the log directory's files whose names are the log's, in any order.
     ///   - saltSeed: drawn at random for each start.
-    ///   - time: stamped on the new segment unless the log has seen a later one.
+    ///   - time: the newest that the stores have seen; stamped on the new segment unless the log has seen a later one.
+    ///     Not the wall clock's, which may be wrong: what is stamped here is the data's time at the next start.
     public init(
         configuration: LogConfiguration, identity: LogIdentity, applied: [AppliedMark], files: [LogFileEntry],
         saltSeed: UInt64, time: Timestamp, mutants: Mutants = .none

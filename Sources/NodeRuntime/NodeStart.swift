@@ -86,17 +86,12 @@ struct StoreOpener {
     }
 }
 
-/// The time by which compaction drops expired rows. It lags behind the node's clock, so nothing is dropped that a read
-/// under way could still find unexpired; zero, which drops nothing, until the node has a clock.
+/// The time by which compaction drops expired rows, as ``SteadyClock/removalTime(_:)`` gives it; zero, which drops
+/// nothing, until the node has a clock. Any thread.
 final class ExpiryClock: Sendable {
-    private static let lagMilliseconds: UInt64 = 60_000
-
     private let milliseconds = Atomic<UInt64>(0)
 
-    func advance(to now: Timestamp) {
-        milliseconds.store(
-            now.milliseconds > Self.lagMilliseconds ? now.milliseconds - Self.lagMilliseconds : 0, ordering: .relaxed)
-    }
+    func advance(to removalTime: Timestamp) { milliseconds.store(removalTime.milliseconds, ordering: .relaxed) }
 
     var filter: RowExpiryFilter {
         { key, value in

@@ -70,6 +70,9 @@ struct NodeMetrics {
         text.gauge("log_live_bytes", "Bytes of segments that a restart may need.", statistics.liveBytes)
         text.gauge("log_durable_lsn", "Highest LSN on stable storage.", all.durableLSN.rawValue)
         text.gauge("log_queue_bytes", "Bytes accepted and not yet written.", all.queueBytes)
+        text.gauge(
+            "clock_ahead_milliseconds", "How far the wall clock is ahead of the data's time; 0 within a minute.",
+            view.time.gap().milliseconds)
         text.gauge("storage_full", "1 while writes are refused for lack of space.", view.space.isFull ? 1 : 0)
     }
 

@@ -22,6 +22,7 @@ struct NodeView: Sendable {
     let flushes: FlushCoordinator
     let space: SpaceGuard
     let resources: StoreResources
+    let time: NodeTime
 
     var node: NodeID { membership.node.id }
     var survey: ClusterSurvey { ClusterSurvey(cluster, loops[0].eventLoop) }
@@ -44,7 +45,7 @@ struct NodeView: Sendable {
         return .object([
             ("cluster", .text(map.config.name)), ("map-revision", .integer(map.mapRevision.rawValue)),
             ("storage", .text(space.isFull ? "full" : "ok")), ("metadata", metadataDocument),
-            ("node", .text(node.text)),
+            ("node", .text(node.text)), ("clock", clockDocument),
             ("controller", map.controller.map { .text($0.node.text) } ?? .null),
             (
                 "ring",
@@ -55,6 +56,14 @@ struct NodeView: Sendable {
             ),
             ("nodes", .list(nodes)), ("shards", .list(shards)),
             ("operations", .list(await OperationDocuments(self).all(map, reports))),
+        ])
+    }
+
+    /// The clocks of the node that answers: the difference is zero within a minute.
+    private var clockDocument: JSONValue {
+        .object([
+            ("wall", .text(NodeTime.wall().rfc3339)), ("data", .text(time.now().rfc3339)),
+            ("wall-ahead-milliseconds", .integer(time.gap().milliseconds)),
         ])
     }
 

@@ -33,6 +33,7 @@ extension InboundMove {
 
     private func install(_ store: ShardStore, clock: Timestamp) {
         self.store = store
+        newestTime = clock
         tools.time.advance(atLeastTo: clock)
         let mark = store.applied
         pending = []
@@ -51,11 +52,13 @@ extension InboundMove {
                 return machine.localFailed("position \(position) is in no format known here", now: NodeTime.monotonic())
             }
             effects.append((position, effect))
+            newestTime = max(newestTime, effect.record?.updatedAt ?? .zero)
             position = position.next
         }
+        tools.time.advance(atLeastTo: newestTime)
         let batch = AppendBatch(
             lane: loop.index, shard: shard, epoch: append.epoch, firstPosition: append.first,
-            payloads: append.payloads, time: tools.time.now())
+            payloads: append.payloads, time: newestTime)
         guard tools.flushes.hasRoomForWrites, tools.log.submit(batch) == .accepted else {
             return machine.appendRefused(now: NodeTime.monotonic())
         }
@@ -83,7 +86,7 @@ extension InboundMove {
         guard let last = due.last else { return }
         batch.clear()
         for (_, effect) in due { batch.put(effect) }
-        batch.put(clock: tools.time.now())
+        batch.put(clock: newestTime)
         do {
             try store.apply(
                 &batch, applied: AppliedState(epoch: durable.epoch, position: last.position, lsn: durable.lsn))

@@ -75,7 +75,7 @@ final class ShardKeeper: Sendable {
         }
         guard !isUnderWay else { return }
         tools.pool.submit { [self] in
-            try? tools.folders.emptyTrash(now: tools.time.now())
+            try? tools.folders.emptyTrash(removalTime: tools.time.removalTime())
             moves.withLockedValue { $0.isEmptyingTrash = false }
         }
     }

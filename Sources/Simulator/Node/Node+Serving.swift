@@ -44,6 +44,7 @@ extension Node {
         let batch = AppendBatch(
             lane: 0, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
             time: now)
+        noteTime(batch.time)
         if group.payloads.count > 1 { world.probes.reached(.severalUpdatesInOneGroup) }
         let problem: Problem
         switch log.submit(batch) {
@@ -90,6 +91,7 @@ extension Node {
         schedule(after: random.below(options.applyNanoseconds)) { [self] in
             shard.isApplying = false
             shard.isTouched = true
+            noteTime(time)
             shard.store.apply(
                 commit.effects, through: commit.through, epoch: commit.epoch, lsn: lsn, time: time)
             shard.machine.applied(upTo: commit.through)
@@ -155,6 +157,7 @@ extension Node {
             guard stores[Int(id.rawValue)] === store else { return }
             guard !fails else { return flushFailed(id) }
             store.finishFlush()
+            removeExpired(from: store)
             world.trace.note(world.now, .flush, UInt64(id.rawValue), store.flushedMark.position.rawValue) {
                 "shard \(id): flushed up to \(store.flushedMark.position)"
             }

@@ -13,6 +13,8 @@ final class Nemesis {
     private let network: VirtualNetwork<Message>
     private let metadata: VirtualMetadataStore?
     private var random: SplitMix64
+    /// Of starts under wrong clocks: a stream of its own, so that the rest of a seed is the same without them.
+    private var clocks: SplitMix64
     private let atlas: FaultAtlas
     private var isOver = false
 
@@ -26,6 +28,7 @@ final class Nemesis {
         self.network = network
         self.metadata = metadata
         self.random = random
+        clocks = SplitMix64(seed: options.seed ^ 0x636C_6F63_6B73_0000)
         atlas = FaultAtlas(world: world, audit: audit, random: self.random.split())
     }
 
@@ -122,6 +125,7 @@ final class Nemesis {
         world.schedule(after: delay) { [self] in
             if node.agent?.isGone == true { return }
             giveOldCopy(node)
+            setClockWrong(node)
             node.start(ended: { [self] in
                 atlas.undo(node.disk)
                 takeOldCopyBack(node)
@@ -175,6 +179,18 @@ final class Nemesis {
         let milliseconds = Int64(random.below(UInt64(40_000))) - 20_000
         if milliseconds < 0 { world.probes.reached(.rewoundWallClock) }
         node.clock.jump(milliseconds: milliseconds)
+    }
+
+    /// Somebody starts the node while its clock is wrong by hours or by years, sees it, and repairs the clock before
+    /// anybody has asked for anything.
+    private func setClockWrong(_ node: Node) {
+        let errors: [Int64] = [3600, 30 * 86_400, 300 * 86_400, 2 * 365 * 86_400, -86_400, -60 * 365 * 86_400]
+        let strikes = clocks.chance(1, in: 6)
+        let seconds = errors[clocks.below(errors.count)]
+        guard strikes, !isOver, options.faults.contains(.wallClockJump), node.state == .down else { return }
+        world.faults.hit(.wallClockJump)
+        world.probes.reached(.idleStart)
+        node.startIdle(clockError: seconds * 1000)
     }
 
     private func rotIncoming(_ node: Node) {

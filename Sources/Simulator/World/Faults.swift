@@ -59,7 +59,8 @@ public enum Probe: UInt8, CaseIterable, Sendable {
     case tornTailCut, namesLostInCrash, replayedAtStart, crashedInRecovery, segmentRecycled
     case corruptionDetected, diskFullAnswered, processEndedOnLogError, storeUnreadable
     case storeFlushFailed, expiredSeen, rewoundWallClock, pausedMidGroup, unknownOutcomeTookEffect
-    case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, drained
+    case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, idleStart
+    case clockRefused, drained
     // Of clusters only.
     case forwarded, notOwner, sentOn, forwardLost, handedOver, handoverUnknown, thawed, moveCancelled, copyInstalled
     case settledAtStart, copyResumed, restartAsked, begunAgain
