@@ -7,6 +7,10 @@ public struct DataDirectoryError: Error, CustomStringConvertible {
     public let description: String
 }
 
+extension DataDirectoryError {
+    init(_ error: FolderError) { description = error.description }
+}
+
 /// The node's directory, held by this process alone until it ends.
 ///
 /// | name | what |
@@ -31,7 +35,9 @@ final class DataDirectory: Sendable {
     let isNew: Bool
     /// The last process ended gracefully.
     let wasClean: Bool
-    private let lock: CInt
+    /// What was wrong with its owner or modes and was mended, for the log.
+    let remarks: [String]
+    private let lock: HeldLock
 
     var logPath: String { path + "/log" }
     var shardsPath: String { path + "/shards" }
@@ -43,28 +49,33 @@ final class DataDirectory: Sendable {
 
     func shardPath(_ shard: ShardID) -> String { "\(shardsPath)/\(shard)" }
 
-    /// Makes the directory where it is missing, takes its lock and checks its format.
+    /// Makes the directory where it is missing, takes its lock and checks it: its owner, its modes, that nothing in it
+    /// is a link, its format.
     init(path: String) throws(DataDirectoryError) {
+        let path = DataFolderCheck.resolved(path)
         try Self.makeDirectory(path)
-        let lock = ks_open(path + "/LOCK", O_RDWR | O_CREAT, 0o600)
-        guard lock >= 0 else { throw Self.failure("open", path + "/LOCK", -lock) }
-        guard ks_flock_exclusive(lock) == 0 else {
-            _ = ks_close(lock)
-            throw DataDirectoryError(
-                description: "\(path) is in use by another process; stop it first, or choose another data directory")
+        var check = DataFolderCheck()
+        let lock: HeldLock
+        do throws(FolderError) {
+            let folder = try OpenFolder(path)
+            try check.checkOwner(of: folder)
+            try check.check("LOCK", in: folder)
+            lock = try HeldLock(path)
+            try check.checkContent(of: folder)
+        } catch {
+            throw DataDirectoryError(error)
         }
         self.path = path
         self.lock = lock
+        remarks = check.remarks
         isNew = try Self.checkFormat(path)
         wasClean = access(path + "/CLEAN", F_OK) == 0
     }
 
-    deinit { _ = ks_close(lock) }
-
     /// True where there is no format mark and nothing else either.
     private static func checkFormat(_ path: String) throws(DataDirectoryError) -> Bool {
         guard let text = read(path + "/FORMAT") else {
-            let strays = entries(path).filter { $0 != "LOCK" && $0 != "lost+found" }
+            let strays = try entries(path).filter { $0 != "LOCK" && $0 != "lost+found" }
             guard strays.isEmpty || strays.contains("INITIALIZING") else {
                 throw DataDirectoryError(
                     description:
@@ -94,7 +105,7 @@ final class DataDirectory: Sendable {
     func beginInitializing() throws(DataDirectoryError) {
         try write("INITIALIZING", "")
         let kept: Set<String> = ["LOCK", "INITIALIZING", "lost+found"]
-        for name in Self.entries(path) where !kept.contains(name) && !name.hasPrefix("metadata") {
+        for name in try Self.entries(path) where !kept.contains(name) && !name.hasPrefix("metadata") {
             try Self.remove(path + "/" + name)
         }
         try Self.makeDirectory(shardsPath)
@@ -156,8 +167,19 @@ final class DataDirectory: Sendable {
         guard synced == 0 else { throw Self.failure("sync", path, -synced) }
     }
 
-    /// Makes a folder, with those above it, where it is missing.
-    static func makeFolder(_ path: String) throws(DataDirectoryError) { try makeDirectory(path) }
+    /// Makes a folder that holds the directories of several nodes, with those above it, where it is missing, and checks
+    /// it as one of them: its owner, its mode, and that the metadata store in it is no link.
+    static func makeFolder(_ path: String) throws(DataDirectoryError) {
+        try makeDirectory(path)
+        do throws(FolderError) {
+            var check = DataFolderCheck()
+            let folder = try OpenFolder(DataFolderCheck.resolved(path))
+            try check.checkOwner(of: folder)
+            for name in ["metadata", "metadata.lock", "metadata.new"] { try check.check(name, in: folder) }
+        } catch {
+            throw DataDirectoryError(error)
+        }
+    }
 
     private static func makeDirectory(_ path: String) throws(DataDirectoryError) {
         var parent = ""
@@ -170,22 +192,15 @@ final class DataDirectory: Sendable {
     }
 
     private static func remove(_ path: String) throws(DataDirectoryError) {
-        for name in entries(path) { try remove(path + "/" + name) }
-        let result = ks_unlink(path)
-        guard result == 0 || rmdir(path) == 0 else { throw failure("remove", path, errno) }
+        do throws(FolderError) { try FolderTree.remove(path) } catch { throw DataDirectoryError(error) }
     }
 
-    private static func entries(_ path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != "." && name != ".." { names.append(name) }
+    private static func entries(_ path: String) throws(DataDirectoryError) -> [String] {
+        do throws(FolderError) {
+            return try OpenFolder(path).entries().map(\.text)
+        } catch {
+            throw DataDirectoryError(error)
         }
-        return names.sorted()
     }
 
     private static func read(_ path: String) -> String? {
@@ -201,4 +216,21 @@ final class DataDirectory: Sendable {
     private static func failure(_ verb: String, _ path: String, _ code: CInt) -> DataDirectoryError {
         DataDirectoryError(description: "cannot \(verb) \(path): \(String(cString: strerror(code)))")
     }
+}
+
+/// The lock of a data directory, until it is let go.
+private final class HeldLock: Sendable {
+    private let descriptor: CInt
+
+    init(_ path: String) throws(FolderError) {
+        let opened = ks_open(path + "/LOCK", O_RDWR | O_CREAT, 0o600)
+        guard opened >= 0 else { throw FolderError(verb: "open", path: path + "/LOCK", code: -opened) }
+        descriptor = opened
+        guard ks_flock_exclusive(opened) == 0 else {
+            throw FolderError(
+                refusal: "\(path) is in use by another process; stop it first, or choose another data directory")
+        }
+    }
+
+    deinit { _ = ks_close(descriptor) }
 }
