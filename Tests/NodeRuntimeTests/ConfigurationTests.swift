@@ -7,7 +7,8 @@ import Testing
         flags: [String: String] = [:], environment: [String: String] = [:], yaml: String? = nil
     ) throws -> NodeConfiguration {
         try ConfigurationLoader.load(
-            flags: flags, environment: environment, yaml: yaml.map { ($0, "keystead.yaml") })
+            flags: flags, environment: environment,
+            yaml: yaml.map { ConfigurationFile(text: $0, path: "keystead.yaml") })
     }
 
     private func refusal(

@@ -20,12 +20,13 @@ extension PeerOptions {
         self.init()
         guard let files = configuration.peerTLS else { return }
         guard !files.certificate.isEmpty, !files.key.isEmpty, !files.authority.isEmpty else {
-            throw NodeStartError("TLS between nodes needs all three of peer-certificate, peer-key and peer-ca")
+            throw NodeStartError(
+                "TLS between nodes needs all three of peer-certificate, peer-key and peer-ca", isRefusal: true)
         }
         do {
             tls = try PeerTLS(certificate: files.certificate, privateKey: files.key, authority: files.authority)
         } catch {
-            throw NodeStartError("the TLS files for peers cannot be used: \(error)")
+            throw NodeStartError("the TLS files for peers cannot be used: \(error)", isRefusal: true)
         }
     }
 }

@@ -1,7 +1,7 @@
 import ClusterCore
 public import ClusterMetadata
 public import Entities
-import Primitives
+public import Primitives
 
 /// Everything an operator can say about one node, already checked. Made by ``ConfigurationLoader``.
 public struct NodeConfiguration: Sendable {
@@ -34,6 +34,12 @@ public struct NodeConfiguration: Sendable {
     public var logFormat = LogFormatName.text
     /// Answers writes before they are on stable storage. It breaks G4 and exists to measure what `fdatasync` costs.
     public var unsafeNoSync = false
+    /// Starts although the wall clock is further ahead of the newest data than data rests.
+    public var acceptsClock = false
+    /// What the operator should hear of the settings; said in the log at the start.
+    public var warnings: [String] = []
+    /// The texts of the settings that were given, by name: two configurations differ where these do.
+    var given: [String: Secret] = [:]
 
     public init() {}
 
@@ -59,7 +65,9 @@ public enum MetadataLocation: Sendable, Equatable {
 /// How a node proves itself to the metadata store.
 public struct MetadataCredentials: Sendable, Equatable {
     public var user = ""
-    public var password = ""
+    public var password = Secret.none
+    /// Holds the password, where it was given so.
+    public var passwordFile = ""
     public var certificate = ""
     public var key = ""
     /// Signed the store's certificate, where that is not one of the system's.

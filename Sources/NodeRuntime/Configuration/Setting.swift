@@ -10,6 +10,8 @@ public struct Setting: Sendable {
     public let defaultText: String
     /// Puts `text` into the configuration; throws what is wrong with it.
     let apply: @Sendable (_ text: String, _ configuration: inout NodeConfiguration) throws(SettingError) -> Void
+    /// Its value shows nowhere.
+    public var isSecret = false
 
     public var flag: String { "--" + name.replacing(".", with: "-") }
     public var environmentName: String {
@@ -20,6 +22,8 @@ public struct Setting: Sendable {
 /// What is wrong with a value, to be completed with where it came from.
 struct SettingError: Error {
     let expected: String
+    /// The value may hold a secret.
+    var hidesText = false
 }
 
 extension Setting {
@@ -50,6 +54,11 @@ extension Setting {
             defaultText: "embedded"
         ) { text, configuration throws(SettingError) in
             if text == "embedded" { return configuration.metadata = .embedded }
+            guard !text.contains("@") else {
+                throw SettingError(
+                    expected: "without a user and a password: give those by metadata-user and metadata-password-file",
+                    hidesText: true)
+            }
             do {
                 configuration.metadata = .etcd(try EtcdLocation(text))
             } catch {
@@ -57,8 +66,20 @@ extension Setting {
             }
         },
         plain("metadata-user", "User of the metadata store.", \.metadataCredentials.user),
-        plain("metadata-password", "Password of that user; better given in the environment.",
-            \.metadataCredentials.password),
+        Setting(
+            name: "metadata-password", help: "Password of that user; better given in a file or in the environment.",
+            defaultText: "",
+            apply: { text, configuration throws(SettingError) in
+                configuration.metadataCredentials.password = Secret(text)
+                configuration.metadataCredentials.passwordFile = ""
+            }, isSecret: true),
+        Setting(
+            name: "metadata-password-file", help: "File that holds that password; others may not read it.",
+            defaultText: ""
+        ) { text, configuration throws(SettingError) in
+            configuration.metadataCredentials.passwordFile = text
+            configuration.metadataCredentials.password = .none
+        },
         plain("metadata-ca", "PEM file of who signed the metadata store's certificate.",
             \.metadataCredentials.authority),
         plain("metadata-certificate", "PEM file of this node's certificate for the metadata store.",
@@ -139,6 +160,12 @@ extension Setting {
             text, configuration throws(SettingError) in
             let name = try choice(text, of: NodeConfiguration.LogFormatName.allCases.map(\.rawValue))
             configuration.logFormat = .init(rawValue: name) ?? .text
+        },
+        Setting(
+            name: "accept-clock",
+            help: "Start although the clock is more than 366 days ahead of the newest data.", defaultText: "false"
+        ) { text, configuration throws(SettingError) in
+            configuration.acceptsClock = ["true", "1"].contains(try choice(text, of: ["true", "false", "1", "0"]))
         },
         Setting(
             name: "unsafe-no-sync",
