@@ -54,6 +54,8 @@ let package = Package(
         .executable(name: "keystead", targets: ["keystead"]),
         .executable(name: "keysteadctl", targets: ["keysteadctl"]),
         .library(name: "KeysteadClient", targets: ["KeysteadClient"]),
+        // For the end-to-end tests: loaded before a program, it moves the program's clocks.
+        .library(name: "TestClock", type: .dynamic, targets: ["CTestClock"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
@@ -128,6 +130,7 @@ let package = Package(
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),
         .target(name: "CTestShims", path: "Tests/CTestShims"),
+        .target(name: "CTestClock", path: "Tests/CTestClock"),
         tests("EndToEndTests", ["Primitives", "CTestShims"]),
 
         tests("PrimitivesTests", ["Primitives"]),

@@ -39,8 +39,8 @@ final class NodeParts: Sendable {
 
     /// Threads that wait for the disk on behalf of reads and lists.
     private static let readThreads = 4
-    /// How long a stop waits for what the shards still have in flight.
-    private static let idleLimit = TimeAmount.seconds(8)
+    /// By shard: how far its store was when the node began to serve.
+    private let startPositions: [ShardID: Position]
 
     /// Comes into the cluster and opens the data. On return the stores hold everything that the log has, and nothing is
     /// served yet.
@@ -87,7 +87,7 @@ final class NodeParts: Sendable {
         resources = StoreResources(configuration, shardCount: ring.shardCount)
         expiry = ExpiryClock()
         let folders = ShardFolders(directory)
-        try folders.tidy(after: membership, now: NodeTime(floor: .zero).now())
+        for remark in directory.remarks { logger.warning("\(remark)") }
         let opened = try StoreOpener(
             directory: directory.shardsPath, resources: resources, expiry: expiry, create: false, logger: logger
         ).open(membership.shards, of: ring)
@@ -97,8 +97,9 @@ final class NodeParts: Sendable {
         let recovery = try Self.openLog(configuration, directory.logPath, membership, opened, group, router, logger)
         log = recovery.log
         time = NodeTime(floor: recovery.clockFloor)
-        expiry.advance(to: time.now())
+        try folders.tidy(after: membership, now: time.now())
         table = ShardTable(ring: ring, seats: recovery.seats)
+        startPositions = Dictionary(uniqueKeysWithValues: table.hosts.map { ($0.shard, $0.appliedPosition) })
 
         readPool = NIOThreadPool(numberOfThreads: Self.readThreads)
         readPool.start()
@@ -161,7 +162,7 @@ final class NodeParts: Sendable {
         var options = LogOptions()
         options.unsafeSyncDisabledForBenchmark = configuration.unsafeNoSync
         let (log, report) = try NodeLog.open(
-            directory: path, identity: membership.logIdentity, applied: opened.applied,
+            directory: path, identity: membership.logIdentity, dataTime: opened.clockFloor, applied: opened.applied,
             lanes: Array(group.makeIterator()).count, options: options,
             replay: { try replayer.replay($0) },
             onDurable: { lane, marks in router.route(lane, marks) })
@@ -181,6 +182,7 @@ final class NodeParts: Sendable {
                 "bytes-cut": "\(report.tornTail?.bytesCut ?? 0)", "last-lsn": "\(report.lastLSN)",
             ])
         let clockFloor = max(replayer.clockFloor, report.highestTime)
+        try ClockReport.judgeStart(newest: clockFloor, accepted: configuration.acceptsClock, logger)
         return Recovery(log: log, seats: seats, clockFloor: clockFloor, lastLSN: report.lastLSN)
     }
 
@@ -191,8 +193,10 @@ final class NodeParts: Sendable {
     /// - Parameter addresses: where the node is reached; the cluster is told where that has changed.
     func begin(_ addresses: NodeAddresses) {
         let loop = group.next()
+        let clock = ClockReport(time: time, logger: logger)
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
-            expiry.advance(to: time.now())
+            expiry.advance(to: time.removalTime())
+            clock.look()
         }
         let all = flushes.start(on: loop) + [space.start(on: loop), scrubber.start(on: loop), expiryTimer]
         timers.withLockedValue { $0 = all }
@@ -202,19 +206,50 @@ final class NodeParts: Sendable {
     func view(listen: HostPort, admin: HostPort) -> NodeView {
         NodeView(
             membership: membership, cluster: cluster, listen: listen, admin: admin, table: table, loops: loops,
-            log: log, flushes: flushes, space: space, resources: resources)
+            log: log, flushes: flushes, space: space, resources: resources, time: time)
     }
 
     /// After the listeners have closed: waits for what is in flight, makes everything durable in the stores, and marks
-    /// the directory clean.
+    /// the directory clean. What does not end in its time is left behind: the log has all that was acknowledged.
     func close() async throws {
         scrubber.stop()
-        await cluster.close()
+        EndSignals.shared.note(.cluster)
+        if await !waiting(atMost: Limits.endClusterSecondsMax, for: { [cluster] in await cluster.close() }) {
+            logger.warning("moves and the metadata store are left as they are: they did not end in time")
+        }
         for timer in timers.withLockedValue({ $0 }) { timer.cancel() }
-        let deadline = NIODeadline.now() + Self.idleLimit
+        EndSignals.shared.note(.shards)
+        let deadline = NIODeadline.now() + .seconds(Int64(Limits.endShardsSecondsMax))
         for loop in loops { try await loop.whenIdle(until: deadline).get() }
-        try await readPool.runIfActive { self.flushAndClose() }
-        try await readPool.shutdownGracefully()
+        await noteTime()
+        // Reads and lists that still wait for a thread are given up; those under way end soon.
+        EndSignals.shared.note(.reads)
+        try? await readPool.shutdownGracefully()
+        EndSignals.shared.note(.disk)
+        try await NIOThreadPool.singleton.runIfActive { self.flushAndClose() }
+    }
+
+    /// A run that has written has put the data on its clock already, so the rest of its time counts too: what expired
+    /// in it stays so under a clock that is set back. An idle run leaves the data's time alone.
+    private func noteTime() async {
+        let written = table.hosts.filter { host in
+            guard let start = startPositions[host.shard] else { return false }
+            return host.isServing && host.appliedPosition > start
+        }
+        // The one that has most to flush anyway.
+        let most = written.max { $0.store.unflushedBytes < $1.store.unflushedBytes }
+        guard !space.isFull, let host = most else { return }
+        let loop = loops[Int(host.shard.rawValue) % loops.count]
+        let noted = loop.eventLoop.submit { [time] in
+            var batch = StoreBatch()
+            batch.put(clock: time.now())
+            try host.store.apply(&batch, applied: host.store.applied)
+        }
+        do {
+            try await noted.get()
+        } catch {
+            logger.warning("the time of the end could not be noted", metadata: ["reason": "\(error)"])
+        }
     }
 
     private func flushAndClose() {

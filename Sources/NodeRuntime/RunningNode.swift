@@ -22,9 +22,6 @@ struct RunningNode {
     let clientAddress: HostPort
     let adminAddress: HostPort
 
-    /// Requests in flight get this long to be answered after SIGTERM.
-    private static let drainLimit = TimeAmount.seconds(10)
-
     /// Opens the data, replays the log and begins to serve. The admin listener answers from the first moment, so that
     /// `/readyz` can say what the node waits for.
     ///
@@ -94,7 +91,7 @@ struct RunningNode {
 
     private static func options(_ configuration: NodeConfiguration) -> HTTPServer.Options {
         HTTPServer.Options(
-            wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax)
+            wallSeconds: { ks_wall_ms() / 1000 }, connectionsMax: configuration.connectionsMax)
     }
 
     private static func listening<Server>(
@@ -107,19 +104,23 @@ struct RunningNode {
         }
     }
 
-    /// No new connections; what is in flight is answered; everything is flushed.
+    /// No new connections; what is in flight is answered; everything is flushed. Each part is given its time, so that
+    /// the disk has what is left of ``Limits/endSecondsMax``.
     func stop() async {
         logger.notice("stopping: answering what is in flight", metadata: ["node": "\(parts.membership.node.id)"])
         status.become(unreadyBecause: "shutting down")
-        await front.shutDown(within: Self.drainLimit)
+        EndSignals.shared.note(.answers)
+        await front.shutDown(within: .seconds(Int64(Limits.endAnswersSecondsMax)))
+        EndSignals.shared.note(.peers)
         peerDesk.close()
-        await peerServer.shutDown(within: .seconds(2))
+        await peerServer.shutDown(within: .seconds(Int64(Limits.endPeersSecondsMax)))
         do {
             try await parts.close()
         } catch {
             logger.error("the node did not close in order", metadata: ["reason": "\(error)"])
         }
-        await admin.shutDown(within: .seconds(1))
+        EndSignals.shared.note(.admin)
+        await admin.shutDown(within: .seconds(Int64(Limits.endAdminSecondsMax)))
         logger.notice("stopped", metadata: ["node": "\(parts.membership.node.id)"])
     }
 }

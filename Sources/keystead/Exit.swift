@@ -1,4 +1,5 @@
 import Glibc
+import NodeRuntime
 
 /// Exit codes of API §3 that the server uses.
 enum Exit {
@@ -9,8 +10,7 @@ enum Exit {
     static func refused(_ message: String) -> Never { end(message, code: 3) }
 
     private static func end(_ message: String, code: CInt) -> Never {
-        let bytes = Array((message + "\n").utf8)
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        LastWords.say(message)
         exit(code)
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import NodeRuntime
 
 /// The server's command line.
 @main
@@ -10,8 +11,10 @@ struct Keystead: AsyncParsableCommand {
 
     /// Usage errors end with 2 (API §3), not with the library's 64.
     static func main() async {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        ProcessStart.hideSecretArguments()
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {

@@ -15,30 +15,26 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var settings: SettingFlags
 
     func run() async throws {
+        ProcessStart.prepare()
         let environment = ProcessInfo.processInfo.environment
+        let (flags, path) = (settings.given, config ?? environment["KEYSTEAD_CONFIG"])
+        let load = { @Sendable () throws(ConfigurationError) -> NodeConfiguration in
+            try ConfigurationLoader.load(
+                flags: flags, environment: environment, yaml: try path.map(ConfigurationFile.read))
+        }
         let configuration: NodeConfiguration
         do {
-            configuration = try ConfigurationLoader.load(
-                flags: settings.given, environment: environment,
-                yaml: try readYAML(config ?? environment["KEYSTEAD_CONFIG"]))
+            configuration = try load()
         } catch {
-            Exit.usage("keystead: \(error)")
+            error.isRefusal ? Exit.refused("keystead: \(error)") : Exit.usage("keystead: \(error)")
         }
         do {
-            try await Node.run(configuration)
+            try await Node.run(configuration) { try load() }
         } catch let error as NodeStartError {
             error.isRefusal ? Exit.refused("keystead: \(error)") : Exit.failed("keystead: \(error)")
         } catch {
             Exit.failed("keystead: \(error)")
         }
-    }
-
-    private func readYAML(_ path: String?) throws(ConfigurationError) -> (text: String, path: String)? {
-        guard let path else { return nil }
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw ConfigurationError("cannot read the configuration file \(path)")
-        }
-        return (String(decoding: data, as: UTF8.self), path)
     }
 }
 
@@ -57,7 +53,9 @@ struct SettingFlags: ParsableArguments {
     @Option(help: "embedded, or etcd://HOST:PORT[,HOST:PORT…]; etcds:// with TLS. (default: embedded)")
     var metadata: String?
     @Option(help: "User of the metadata store.") var metadataUser: String?
-    @Option(help: "Password of that user; better given as KEYSTEAD_METADATA_PASSWORD.") var metadataPassword: String?
+    @Option(help: "Password of that user. Others can read it here: better as KEYSTEAD_METADATA_PASSWORD or in a file.")
+    var metadataPassword: String?
+    @Option(help: "File that holds that password; others may not read it.") var metadataPasswordFile: String?
     @Option(help: "PEM file of who signed the metadata store's certificate.") var metadataCa: String?
     @Option(help: "PEM file of this node's certificate for the metadata store.") var metadataCertificate: String?
     @Option(help: "PEM file of that certificate's key.") var metadataKey: String?
@@ -79,6 +77,7 @@ struct SettingFlags: ParsableArguments {
     @Option(help: "Least level logged: trace, debug, info, notice, warning, error. (default: info)")
     var logLevel: String?
     @Option(help: "Log lines as text or json. (default: text)") var logFormat: String?
+    @Flag(help: "Start although the clock is more than 366 days ahead of the newest data.") var acceptClock = false
 
     /// The flags that were given, by setting name.
     var given: [String: String] {
@@ -86,6 +85,7 @@ struct SettingFlags: ParsableArguments {
             "data-dir": dataDir, "listen": listen, "admin-listen": adminListen, "peer-listen": peerListen,
             "advertise": advertise, "advertise-admin": advertiseAdmin, "advertise-peer": advertisePeer,
             "metadata": metadata, "metadata-user": metadataUser, "metadata-password": metadataPassword,
+            "metadata-password-file": metadataPasswordFile, "accept-clock": acceptClock ? "true" : nil,
             "metadata-ca": metadataCa, "metadata-certificate": metadataCertificate, "metadata-key": metadataKey,
             "peer-certificate": peerCertificate, "peer-key": peerKey, "peer-ca": peerCa, "cluster": cluster,
             "node-id": nodeID, "zone": zone, "weight": weight, "shards": shards, "memory": memory,

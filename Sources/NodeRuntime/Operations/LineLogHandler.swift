@@ -1,17 +1,29 @@
 public import Logging
 private import CPosixShims
 import Glibc
+import Primitives
 
-/// Log lines on standard error: text for people, or one JSON object a line for machines.
+/// Log lines on standard error: text for people, or one JSON object a line for machines. Logging never blocks: see
+/// ``LogPipe``.
 public struct LineLogHandler: LogHandler {
     public var metadata: Logger.Metadata = [:]
-    public var logLevel: Logger.Level = .info
     private let label: String
     private let asJSON: Bool
+    private let sharedLevel: LogLevelSwitch
+    private var ownLevel: Logger.Level?
+    private let pipe: LogPipe
 
-    public init(label: String, asJSON: Bool) {
+    init(label: String, asJSON: Bool, level: LogLevelSwitch, pipe: LogPipe = .standardError) {
         self.label = label
         self.asJSON = asJSON
+        sharedLevel = level
+        self.pipe = pipe
+    }
+
+    /// That of the process, unless this logger was given one of its own.
+    public var logLevel: Logger.Level {
+        get { ownLevel ?? sharedLevel.level }
+        set { ownLevel = newValue }
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -24,9 +36,9 @@ public struct LineLogHandler: LogHandler {
         if let more = event.metadata { fields.merge(more) { $1 } }
         let sorted = fields.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
         let line = asJSON ? json(event, sorted) : text(event, sorted)
-        var bytes = Array(line.utf8)
+        var bytes = Array(line.utf8.prefix(Limits.logLineBytesMax))
         bytes.append(UInt8(ascii: "\n"))
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        pipe.post(bytes)
     }
 
     private func text(_ event: LogEvent, _ fields: [(String, String)]) -> String {
@@ -43,12 +55,12 @@ public struct LineLogHandler: LogHandler {
     }
 
     private static func timeText() -> String {
-        let nanoseconds = ks_realtime_ns()
-        var seconds = time_t(nanoseconds / 1_000_000_000)
+        let now = ks_wall_ms()
+        var seconds = time_t(now / 1000)
         var parts = tm()
         gmtime_r(&seconds, &parts)
         func two(_ value: CInt) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        let milliseconds = Int(nanoseconds / 1_000_000 % 1000)
+        let milliseconds = Int(now % 1000)
         let padded = String(repeating: "0", count: 3 - "\(milliseconds)".count) + "\(milliseconds)"
         return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T"
             + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(padded)Z"
