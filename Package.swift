@@ -72,6 +72,7 @@ let package = Package(
             name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CPosixShims"),
+        .target(name: "CStoreShims", dependencies: ["CRocksDB"]),
 
         // Floor 1.
         floor("Primitives", ["CPosixShims"]),
@@ -89,7 +90,7 @@ let package = Package(
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
-        floor("RocksStore", ["Primitives", "CRocksDB"]),
+        floor("RocksStore", ["Primitives", "CRocksDB", "CStoreShims"]),
         floor("PeerTransport", ["Primitives", "HashRing", "PeerWire", nioCore, nioPosix, nioSSL, deque]),
         floor(
             "ClusterMetadata",
@@ -163,5 +164,6 @@ let package = Package(
                 "NodeRuntime", "ClusterCore", "ClusterMetadata", "Entities", "HTTPFront", "HashRing", "Primitives",
                 "RocksStore", "ShardCore", logging,
             ]),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )

@@ -49,6 +49,36 @@ public enum Limits {
     public static let listSecondsMax: UInt64 = 20
     public static let retryAfterSecondsMax: UInt64 = 5
 
+    // MARK: File descriptors (API §7)
+
+    /// Tables of one shard that its store keeps open: what a shard with a busy compaction has, and what it may have
+    /// where there are descriptors in plenty.
+    public static let tablesOpenMin = 4
+    public static let tablesOpenMax = 118
+    /// Connections that the descriptors must leave room for, or the node does not start.
+    public static let connectionsMin = 16
+    /// Connections that only the admin listener may take.
+    public static let adminConnectionsReserved = 8
+    /// Connections over the limit that are told so at the same time; more are closed without a word.
+    public static let refusedConnectionsMax = 8
+    /// After the process was out of descriptors, this long until it accepts again.
+    public static let acceptPauseMilliseconds: Int64 = 500
+
+    // MARK: The disk's space (API §7)
+
+    /// Kept free for flushes, compactions and the files of the log; writes are refused below.
+    public static let spaceReserveBytes = 32 << 20
+    /// Files that can still be made; writes are refused below.
+    public static let spaceReserveFiles = 64
+    /// A file that gives its blocks to a start on a full disk: so much, and so much more for each shard.
+    public static let ballastBytes = 8 << 20
+    public static let ballastBytesPerShard = 16 << 10
+    /// What an empty store takes at most.
+    public static let emptyStoreBytesMax = 48 << 10
+    /// How often a store that waits for space or descriptors tries again, and a commit that waits for its store.
+    public static let storeRetryMilliseconds: Int64 = 250
+    public static let commitRetryMilliseconds: Int64 = 50
+
     // MARK: Shard queue (DESIGN §4)
 
     public static let queueItemsMax = 4096

@@ -45,7 +45,7 @@ extension ShardStore {
 
     var backgroundErrors: Int { number("rocksdb.background-errors") }
 
-    private func number(_ property: String) -> Int {
+    func number(_ property: String) -> Int {
         var value: UInt64 = 0
         return rocksdb_property_int(database, property, &value) == 0 ? Int(clamping: value) : 0
     }

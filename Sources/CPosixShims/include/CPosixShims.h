@@ -126,6 +126,15 @@ static inline int ks_mkdir(const char *path, mode_t mode) { return mkdir(path, m
 /// Out of line, since `fallocate` wants `_GNU_SOURCE`, under which the system's headers differ from those that Swift's
 /// own module of the C library was made of.
 int ks_fallocate(int fd, int64_t offset, int64_t length);
+/// Raises the soft limit of open files to the hard one, where that is allowed. The limit as it then is.
+static inline int64_t ks_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+    struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+    if (limit.rlim_cur < limit.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    return limit.rlim_cur > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
+}
+static inline int ks_truncate(int fd, int64_t length) { return ftruncate(fd, length) < 0 ? -errno : 0; }
 static inline int ks_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0; }
 static inline int64_t ks_file_size(int fd) {
     struct stat status;
