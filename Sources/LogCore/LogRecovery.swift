@@ -67,6 +67,8 @@ public struct LogRecovery: Sendable {
         case keepTorn(LogFileName)
         case dropTorn
         case begin(LiveSegment, SpareSegment?)
+        /// No room for a whole segment: one that holds what was unsynced and nothing more.
+        case beginShort(LiveSegment)
         case dropFilling
     }
 
@@ -105,6 +107,8 @@ public struct LogRecovery: Sendable {
     var tornBytes: [UInt8] = []
 
     var opened: LiveSegment?
+    /// `opened` takes records.
+    var isOpenedWhole = true
     var encoder: GroupEncoder
     var recordSeed: UInt32 = 0
     var nextLSN = LSN(1)

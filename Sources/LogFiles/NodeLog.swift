@@ -135,8 +135,14 @@ public final class NodeLog: Sendable {
     /// The node no longer holds the shard: its records are given up.
     public func release(_ shard: ShardID) { post { $0.orders.append(.release(shard)) } }
 
+    /// The disk is nearly full, or no more: while it is, the log keeps no more spares than it needs.
+    public func spaceIsTight(_ isTight: Bool) { post { $0.orders.append(.spaceIsTight(isTight)) } }
+
     /// The shards to flush now so that a restart stays within its bound, oldest first.
     public func shardsPinningLog() -> [ShardID] { monitor.withLock { $0.pinningShards } }
+
+    /// Batches are refused for lack of space.
+    public var isStorageFull: Bool { monitor.withLock { $0.queue.isStorageFull } }
 
     /// Everything up to here is synced.
     public var durableLSN: LSN { monitor.withLock { $0.statistics.durableLSN } }
