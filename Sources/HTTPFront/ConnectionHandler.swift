@@ -31,6 +31,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     let eventLoop: any EventLoop
     var context: ChannelHandlerContext?
     var indexInLoop = 0
+    private let isAdmitted: Bool
     private var isWithinCap = true
 
     // Reading.
@@ -62,7 +63,9 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     var clocks: ConnectionClocks
     var timer: NIOScheduledCallback?
 
-    init(service: Service, loop: LoopContext) {
+    /// - Parameter isAdmitted: false: it is told that there are too many connections, and closed.
+    init(service: Service, loop: LoopContext, isAdmitted: Bool = true) {
+        self.isAdmitted = isAdmitted
         self.service = service
         self.loop = loop
         eventLoop = loop.eventLoop
@@ -76,7 +79,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
         self.context = context
         loop.counters.connectionsAccepted &+= 1
         loop.add(self)
-        isWithinCap = loop.cap.acquire()
+        isWithinCap = loop.cap.acquire() && isAdmitted
         setTimer()
         if context.channel.isActive { begin() }
     }

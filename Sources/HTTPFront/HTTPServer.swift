@@ -16,11 +16,16 @@ public final class HTTPServer: Sendable {
         /// The wall clock in seconds since 1970, for `Date`. Called once an answer, on any loop.
         public var wallSeconds: @Sendable () -> UInt64
 
+        /// Whether a connection is taken at all; beside ``connectionsMax``, which is this listener's alone.
+        public var admission: any ConnectionAdmission
+
         public init(
-            wallSeconds: @escaping @Sendable () -> UInt64, connectionsMax: Int? = nil
+            wallSeconds: @escaping @Sendable () -> UInt64, connectionsMax: Int? = nil,
+            admission: any ConnectionAdmission = OpenAdmission()
         ) {
             self.wallSeconds = wallSeconds
             self.connectionsMax = connectionsMax ?? Limits.connectionsMax
+            self.admission = admission
         }
     }
 
@@ -55,6 +60,7 @@ public final class HTTPServer: Sendable {
         _ service: Service, on group: any EventLoopGroup, host: String, port: Int, options: Options
     ) async throws -> HTTPServer {
         let loops = LoopContexts(group, options)
+        let door = ConnectionDoor(options.admission)
         let marks = ChannelOptions.Types.WriteBufferWaterMark(
             low: FrontLimits.socketQueueBytesLow, high: FrontLimits.socketQueueBytesHigh)
         let channel = try await ServerBootstrap(group: group)
@@ -63,7 +69,11 @@ public final class HTTPServer: Sendable {
             .serverChannelInitializer { channel in
                 // Where the process is out of descriptors, accepting pauses instead of spinning.
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                    let backoff = AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { error in
+                        options.admission.acceptFailed(error)
+                        return .milliseconds(Limits.acceptPauseMilliseconds)
+                    }
+                    try channel.pipeline.syncOperations.addHandler(backoff)
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -71,7 +81,9 @@ public final class HTTPServer: Sendable {
             .childChannelOption(.writeBufferWaterMark, value: marks)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let handler = ConnectionHandler(service: service, loop: loops.context(of: channel.eventLoop))
+                    let isAdmitted = try door.enter(channel)
+                    let handler = ConnectionHandler(
+                        service: service, loop: loops.context(of: channel.eventLoop), isAdmitted: isAdmitted)
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }

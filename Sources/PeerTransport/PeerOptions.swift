@@ -68,6 +68,11 @@ public struct PeerOptions: Sendable {
     public var inFlightBytesMax = Limits.peerInFlightBytesMax
     /// Connections that a server takes.
     public var connectionsMax = Limits.peerConnectionsMax
+    /// Whether a server takes one more; `nil`: it does not. Otherwise what is called once, when it has closed. On the
+    /// connection's loop.
+    public var admit: @Sendable () -> (@Sendable () -> Void)? = { {} }
+    /// The listener could not accept: mostly for lack of descriptors. On its loop.
+    public var acceptFailed: @Sendable (IOError) -> Void = { _ in }
     public var connectTimeout: TimeAmount = .milliseconds(Limits.peerConnectMillisecondsMax)
     /// From the first byte to both hellos, TLS included.
     public var handshakeTimeout: TimeAmount = .milliseconds(Limits.peerHandshakeMillisecondsMax)
