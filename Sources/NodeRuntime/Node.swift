@@ -28,8 +28,10 @@ public enum Node {
     public static func run(_ configuration: NodeConfiguration) async throws {
         let logger = bootstrapLogging(configuration)
         try await serve(logger) {
+            let descriptors = try Descriptors(configuration, shards: StartRoom.shardsOfFirstStart(configuration))
             let metadata = try await MetadataOpener.open(configuration, logger)
-            let node = try await RunningNode.start(configuration, metadata: metadata.store, logger: logger)
+            let node = try await RunningNode.start(
+                configuration, metadata: metadata.store, descriptors: descriptors, logger: logger)
             return NodeService.Started(nodes: [node], metadata: metadata)
         }
     }
@@ -46,6 +48,9 @@ public enum Node {
     ) async throws {
         precondition(!configurations.isEmpty, "a cluster has a node")
         let logger = bootstrapLogging(configurations[0])
+        let descriptors = try Descriptors(
+            configurations[0],
+            shards: StartRoom.hasMetadata(directory) ? 0 : configurations[0].shards)
         let metadata: EmbeddedMetadata
         do {
             try DataDirectory.makeFolder(directory)
@@ -57,7 +62,8 @@ public enum Node {
             var nodes: [RunningNode] = []
             let staying = Self.staying(configurations, in: metadata, logger)
             for configuration in staying {
-                nodes.append(try await RunningNode.start(configuration, metadata: metadata, logger: logger))
+                nodes.append(try await RunningNode.start(
+                    configuration, metadata: metadata, descriptors: descriptors, logger: logger))
             }
             whenReady(
                 zip(staying, nodes).map {

@@ -47,25 +47,52 @@ final class NodeParts: Sendable {
     ///
     /// - Parameter metadata: the cluster's store; `nil` opens the embedded one in the node's directory.
     static func open(
-        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, group: MultiThreadedEventLoopGroup,
-        logger: Logger
+        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, scarce: ScarceThings,
+        group: MultiThreadedEventLoopGroup, logger: Logger
     ) async throws -> NodeParts {
+        let pool = NIOThreadPool.singleton
+        let directory = try await refusing {
+            try await pool.runIfActive {
+                try StartRoom.check(configuration)
+                return try DataDirectory(path: configuration.dataDirectory)
+            }
+        }
         do {
-            let pool = NIOThreadPool.singleton
-            let directory = try await pool.runIfActive { try DataDirectory(path: configuration.dataDirectory) }
-            let isAlone = metadata == nil
-            let metadata = try metadata ?? EmbeddedMetadata(path: directory.metadataPath, create: true)
-            let entry = ClusterEntry(
-                directory: directory, metadata: metadata, configuration: configuration, logger: logger
-            ) { shardCount in
-                try StoreOpener.makeEmpty(shardCount, in: directory, configuration, logger)
+            return try await refusing {
+                try await open(configuration, metadata, directory, scarce: scarce, group: group, logger: logger)
             }
-            let membership = try await entry.enter()
-            return try await pool.runIfActive {
-                try NodeParts(
-                    configuration, membership, metadata, isAlone: isAlone, directory: directory, group: group,
-                    logger: logger)
-            }
+        } catch {
+            // Nobody but this process has heard of a node that is alone and starts for the first time.
+            if metadata == nil, directory.isNew { directory.undo() }
+            throw error
+        }
+    }
+
+    private static func open(
+        _ configuration: NodeConfiguration, _ metadata: (any MetadataStore)?, _ directory: DataDirectory,
+        scarce: ScarceThings, group: MultiThreadedEventLoopGroup, logger: Logger
+    ) async throws -> NodeParts {
+        let ballast = Ballast(in: directory.path, shards: configuration.shards)
+        if !directory.isNew { ballast.release(on: SpaceGuard.free(of: directory.path)) }
+        let isAlone = metadata == nil
+        let metadata = try metadata ?? EmbeddedMetadata(path: directory.metadataPath, create: true)
+        let entry = ClusterEntry(
+            directory: directory, metadata: metadata, configuration: configuration,
+            descriptors: scarce.descriptors, logger: logger
+        ) { shardCount in
+            try StoreOpener.makeEmpty(shardCount, in: directory, configuration, logger)
+        }
+        let membership = try await entry.enter()
+        return try await NIOThreadPool.singleton.runIfActive {
+            try NodeParts(
+                configuration, membership, metadata, isAlone: isAlone, directory: directory, ballast: ballast,
+                scarce: scarce, group: group, logger: logger)
+        }
+    }
+
+    private static func refusing<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
         } catch let error as NodeStartError {
             throw error
         } catch {
@@ -76,7 +103,8 @@ final class NodeParts: Sendable {
 
     private init(
         _ configuration: NodeConfiguration, _ membership: Membership, _ metadata: any MetadataStore, isAlone: Bool,
-        directory: DataDirectory, group: MultiThreadedEventLoopGroup, logger: Logger
+        directory: DataDirectory, ballast: Ballast, scarce: ScarceThings, group: MultiThreadedEventLoopGroup,
+        logger: Logger
     ) throws {
         self.configuration = configuration
         self.membership = membership
@@ -84,7 +112,8 @@ final class NodeParts: Sendable {
         self.group = group
         self.logger = logger
         let ring = Ring(shardCount: membership.config.shardCount)
-        resources = StoreResources(configuration, shardCount: ring.shardCount)
+        let plan = try scarce.settle(for: membership)
+        resources = StoreResources(configuration, plan)
         expiry = ExpiryClock()
         let folders = ShardFolders(directory)
         try folders.tidy(after: membership, now: NodeTime(floor: .zero).now())
@@ -96,6 +125,7 @@ final class NodeParts: Sendable {
         let router = DurableRouter()
         let recovery = try Self.openLog(configuration, directory.logPath, membership, opened, group, router, logger)
         log = recovery.log
+        if isAlone, directory.isNew { try StartRoom.check(log, directory) }
         time = NodeTime(floor: recovery.clockFloor)
         expiry.advance(to: time.now())
         table = ShardTable(ring: ring, seats: recovery.seats)
@@ -106,16 +136,26 @@ final class NodeParts: Sendable {
             ProcessEnd.storeFailed(shard, reason)
         }
         let flushes = FlushCoordinator(
-            table: table, resources: resources, log: log, storeFailed: failure)
+            table: table, resources: resources, log: log, logger: logger, storeFailed: failure)
         self.flushes = flushes
         flushes.flushReplayed(through: recovery.lastLSN)
-        space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
+        ballast.keep()
+        space = SpaceGuard(
+            path: configuration.dataDirectory, ballast: ballast, logger: logger,
+            unflushedBytes: { flushes.unflushedBytes }, storesWait: { flushes.storesWaitForSpace }
+        ) { [log] isFull in
+            log.spaceIsTight(isFull)
+            // What is in memory alone needs room that is then known to be there, and holds segments of the log.
+            if isFull { flushes.flushReplayed(through: log.durableLSN) }
+        }
+        // Before anybody writes.
+        space.look()
         loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, failure)
         router.loops.withLockedValue { [loops] in $0 = loops }
         let calls = CallCount()
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
-            expiry: expiry, time: time, gate: MoveGate(calls: calls))
+            expiry: expiry, time: time, gate: MoveGate(calls: calls), space: space, descriptors: scarce.descriptors)
         scrubber = Scrubber(table: table, pool: movers.pool, logger: logger)
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
@@ -157,7 +197,7 @@ final class NodeParts: Sendable {
         _ configuration: NodeConfiguration, _ path: String, _ membership: Membership, _ opened: OpenedStores,
         _ group: MultiThreadedEventLoopGroup, _ router: DurableRouter, _ logger: Logger
     ) throws -> Recovery {
-        let replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
+        let replayer = Replayer(seats: opened.seats, resources: opened.resources, clockFloor: opened.clockFloor)
         var options = LogOptions()
         options.unsafeSyncDisabledForBenchmark = configuration.unsafeNoSync
         let (log, report) = try NodeLog.open(
@@ -194,7 +234,9 @@ final class NodeParts: Sendable {
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
             expiry.advance(to: time.now())
         }
-        let all = flushes.start(on: loop) + [space.start(on: loop), scrubber.start(on: loop), expiryTimer]
+        let all =
+            flushes.start(on: loop)
+            + [space.start(on: loop, pool: readPool), scrubber.start(on: loop), expiryTimer]
         timers.withLockedValue { $0 = all }
         cluster.begin(addresses)
     }

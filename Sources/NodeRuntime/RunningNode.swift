@@ -30,8 +30,9 @@ struct RunningNode {
     ///
     /// - Parameter metadata: the cluster's store; `nil` is the embedded one in the node's directory.
     static func start(
-        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, logger: Logger
+        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, descriptors: Descriptors, logger: Logger
     ) async throws -> RunningNode {
+        let scarce = ScarceThings(configuration, descriptors, logger: logger)
         let group = MultiThreadedEventLoopGroup(
             numberOfThreads: configuration.eventLoops == 0 ? System.coreCount : configuration.eventLoops)
         let status = NodeStatus()
@@ -42,19 +43,22 @@ struct RunningNode {
             metrics: { await NodeMetrics(view: $0, front: server.withLockedValue { $0 }).text() })
         let admin = try await listening("admin-listen", configuration.adminListen) {
             try await HTTPServer.serveAdmin(
-                on: group, host: $0.host, port: $0.port, options: options(configuration)
+                on: group, host: $0.host, port: $0.port, options: options(configuration, scarce, .admin)
             ) { await routes.answer($0) }
         }
-        let parts = try await NodeParts.open(configuration, metadata: metadata, group: group, logger: logger)
+        let parts = try await NodeParts.open(
+            configuration, metadata: metadata, scarce: scarce, group: group, logger: logger)
         let desk = PeerDesk()
         let peerServer = try await listening("peer-listen", configuration.peerListen) {
-            try await PeerServer.serve(
-                desk, on: group, host: $0.host, port: $0.port, identity: parts.cluster.identity,
-                options: try PeerOptions(configuration))
+            var options = try PeerOptions(configuration)
+            options.admit(under: scarce.connections)
+            return try await PeerServer.serve(
+                desk, on: group, host: $0.host, port: $0.port, identity: parts.cluster.identity, options: options)
         }
         let front = try await listening("listen", configuration.listen) {
             try await HTTPServer.serve(
-                parts.backend, on: group, host: $0.host, port: $0.port, options: options(configuration))
+                parts.backend, on: group, host: $0.host, port: $0.port,
+                options: options(configuration, scarce, .client))
         }
         let node = RunningNode(
             parts: parts, front: front, admin: admin, peerServer: peerServer, peerDesk: desk, status: status,
@@ -92,9 +96,12 @@ struct RunningNode {
             ])
     }
 
-    private static func options(_ configuration: NodeConfiguration) -> HTTPServer.Options {
+    private static func options(
+        _ configuration: NodeConfiguration, _ scarce: ScarceThings, _ listener: ConnectionBudget.Listener
+    ) -> HTTPServer.Options {
         HTTPServer.Options(
-            wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax)
+            wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax,
+            admission: ListenerAdmission(budget: scarce.connections, listener: listener))
     }
 
     private static func listening<Server>(

@@ -66,7 +66,7 @@ struct Dev: AsyncParsableCommand {
         flags["shards"] = shards
         flags["memory"] = memory
         var configuration = try ConfigurationLoader.load(flags: flags, environment: [:], yaml: nil)
-        configuration.divideMemory(among: nodes)
+        configuration.shareProcess(among: nodes)
         return configuration
     }
 }

@@ -47,8 +47,10 @@ struct AdminRoutes: Sendable {
 
     private func readiness() -> AdminResponse {
         let reasons = status.unreadyReasons
+        // Reads are served on a full disk, so it is ready all the same, and says what it refuses.
+        let remarks = reasons.isEmpty && view()?.isStorageFull == true ? ["storage-full"] : []
         let body = JSONValue.object([
-            ("ready", .bool(reasons.isEmpty)), ("reasons", .list(reasons.map { .text($0) })),
+            ("ready", .bool(reasons.isEmpty)), ("reasons", .list((reasons + remarks).map { .text($0) })),
         ])
         return AdminResponse(
             status: reasons.isEmpty ? 200 : 503, contentType: "application/json", body: body.encoded() + [0x0A])

@@ -70,7 +70,7 @@ struct NodeMetrics {
         text.gauge("log_live_bytes", "Bytes of segments that a restart may need.", statistics.liveBytes)
         text.gauge("log_durable_lsn", "Highest LSN on stable storage.", all.durableLSN.rawValue)
         text.gauge("log_queue_bytes", "Bytes accepted and not yet written.", all.queueBytes)
-        text.gauge("storage_full", "1 while writes are refused for lack of space.", view.space.isFull ? 1 : 0)
+        text.gauge("storage_full", "1 while writes are refused for lack of space.", view.isStorageFull ? 1 : 0)
     }
 
     private func stores(_ text: inout PrometheusText) {

@@ -23,6 +23,9 @@ struct NodeView: Sendable {
     let space: SpaceGuard
     let resources: StoreResources
 
+    /// Writes are answered 507.
+    var isStorageFull: Bool { space.isFull || flushes.storesWaitForSpace || log.isStorageFull }
+
     var node: NodeID { membership.node.id }
     var survey: ClusterSurvey { ClusterSurvey(cluster, loops[0].eventLoop) }
 
@@ -43,7 +46,7 @@ struct NodeView: Sendable {
         }
         return .object([
             ("cluster", .text(map.config.name)), ("map-revision", .integer(map.mapRevision.rawValue)),
-            ("storage", .text(space.isFull ? "full" : "ok")), ("metadata", metadataDocument),
+            ("storage", .text(isStorageFull ? "full" : "ok")), ("metadata", metadataDocument),
             ("node", .text(node.text)),
             ("controller", map.controller.map { .text($0.node.text) } ?? .null),
             (

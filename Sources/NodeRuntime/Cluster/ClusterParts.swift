@@ -75,6 +75,8 @@ struct MoveTools: Sendable {
     let expiry: ExpiryClock
     let time: NodeTime
     let gate: MoveGate
+    let space: SpaceGuard
+    let descriptors: Descriptors
     let pool = MovePool()
     let counters = MoveCounters()
 

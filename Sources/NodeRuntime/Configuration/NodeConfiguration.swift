@@ -24,6 +24,8 @@ public struct NodeConfiguration: Sendable {
     public var weight = 1.0
     /// Fixed when the cluster is created; later starts read it from the metadata store.
     public var shards = Limits.shardsDefault
+    /// Somebody said how many: a cluster that has another number is then not meant.
+    public var shardsAreGiven = false
     public var memoryBytes = Limits.memoryBytesDefault
     /// Event loops; 0 is one for each core.
     public var eventLoops = 0
@@ -35,11 +37,15 @@ public struct NodeConfiguration: Sendable {
     /// Answers writes before they are on stable storage. It breaks G4 and exists to measure what `fdatasync` costs.
     public var unsafeNoSync = false
 
+    /// Nodes of this process, which share its memory and its file descriptors.
+    public var processNodes = 1
+
     public init() {}
 
-    /// The node's part where several share a process's memory; never less than a node needs.
-    public mutating func divideMemory(among nodes: Int) {
+    /// The node's part where several share a process; never less memory than a node needs.
+    public mutating func shareProcess(among nodes: Int) {
         memoryBytes = max(Limits.memoryBytesMin, memoryBytes / nodes)
+        processNodes = nodes
     }
 
     public enum LogFormatName: String, Sendable, CaseIterable {

@@ -101,6 +101,7 @@ extension Setting {
                 shards & (shards - 1) == 0
             else { throw SettingError(expected: "a power of two from \(Limits.shardsMin) to \(Limits.shardsMax)") }
             configuration.shards = shards
+            configuration.shardsAreGiven = true
         },
     ]
 

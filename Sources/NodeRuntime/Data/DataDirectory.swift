@@ -14,6 +14,7 @@ public struct DataDirectoryError: Error, CustomStringConvertible {
 /// | `FORMAT` | `keystead data 1\n`; a newer number is refused |
 /// | `LOCK` | held by `flock` for as long as the process lives |
 /// | `IDENTITY` | which node of which cluster this is, and how often it has started (``IdentityFile``) |
+/// | `RESERVE` | blocks for a start on a full disk (``Ballast``) |
 /// | `CLEAN` | present only between a graceful stop and the next start |
 /// | `metadata` | the embedded metadata store, where the cluster has no other |
 /// | `log/` | the write-ahead log |
@@ -32,6 +33,8 @@ final class DataDirectory: Sendable {
     /// The last process ended gracefully.
     let wasClean: Bool
     private let lock: CInt
+    /// Directories that were made for it, outermost first.
+    private let made: [String]
 
     var logPath: String { path + "/log" }
     var shardsPath: String { path + "/shards" }
@@ -45,9 +48,12 @@ final class DataDirectory: Sendable {
 
     /// Makes the directory where it is missing, takes its lock and checks its format.
     init(path: String) throws(DataDirectoryError) {
-        try Self.makeDirectory(path)
+        made = try Self.makeDirectory(path)
         let lock = ks_open(path + "/LOCK", O_RDWR | O_CREAT, 0o600)
-        guard lock >= 0 else { throw Self.failure("open", path + "/LOCK", -lock) }
+        guard lock >= 0 else {
+            for folder in made.reversed() { rmdir(folder) }
+            throw Self.failure("open", path + "/LOCK", -lock)
+        }
         guard ks_flock_exclusive(lock) == 0 else {
             _ = ks_close(lock)
             throw DataDirectoryError(
@@ -109,6 +115,14 @@ final class DataDirectory: Sendable {
         try sync()
     }
 
+    /// Removes what a first start that failed has made, so that nothing half made stays behind. Only where nobody else
+    /// has heard of the node.
+    func undo() {
+        precondition(isNew, "a directory with data in it stays")
+        for name in Self.entries(path) where name != "lost+found" { try? Self.remove(path + "/" + name) }
+        for folder in made.reversed() { rmdir(folder) }
+    }
+
     // MARK: Clean close
 
     func markClean() throws(DataDirectoryError) {
@@ -157,16 +171,24 @@ final class DataDirectory: Sendable {
     }
 
     /// Makes a folder, with those above it, where it is missing.
-    static func makeFolder(_ path: String) throws(DataDirectoryError) { try makeDirectory(path) }
+    static func makeFolder(_ path: String) throws(DataDirectoryError) { _ = try makeDirectory(path) }
 
-    private static func makeDirectory(_ path: String) throws(DataDirectoryError) {
+    /// - Returns: those that were missing, outermost first.
+    @discardableResult
+    private static func makeDirectory(_ path: String) throws(DataDirectoryError) -> [String] {
+        var made: [String] = []
         var parent = ""
         for part in path.split(separator: "/", omittingEmptySubsequences: false) {
             parent += parent.isEmpty && !part.isEmpty ? String(part) : "/" + part
             if part.isEmpty { continue }
-            let made = ks_mkdir(parent, 0o700)
-            guard made == 0 || made == -EEXIST else { throw failure("make the directory", parent, -made) }
+            let code = ks_mkdir(parent, 0o700)
+            if code == 0 { made.append(parent) }
+            guard code == 0 || code == -EEXIST else {
+                for folder in made.reversed() { rmdir(folder) }
+                throw failure("make the directory", parent, -code)
+            }
         }
+        return made
     }
 
     private static func remove(_ path: String) throws(DataDirectoryError) {

@@ -27,6 +27,8 @@ final class ShardKeeper: Sendable {
         var isWakeUpSet = false
         /// Shards whose records contradict what this node serves, as it has told its operator.
         var contradicted: Set<ShardID> = []
+        /// Shards that wait for space or descriptors, as this node has told its operator.
+        var withoutRoom: Set<ShardID> = []
         /// Sessions are numbered upwards, so that the network cannot bring an old one back.
         var lastSession: [ShardID: MoveSession] = [:]
     }
@@ -149,9 +151,11 @@ final class ShardKeeper: Sendable {
     private func receive(_ shard: ShardID, _ map: ClusterMap) async {
         // Asked before the reading, which would else be made at every change of the map.
         guard tools.gate.pause == 0 else { return wakeUp(after: tools.gate.pause) }
+        guard hasRoom(for: shard) else { return wakeUp(after: Self.periodNanoseconds) }
         guard let (entry, move) = await readBefore(shard, isOurs: false) else { return }
         let pause = tools.gate.enter()
         guard pause == 0 else { return wakeUp(after: pause) }
+        guard tools.descriptors.takeStore() else { return wakeUp(after: Self.periodNanoseconds) }
         let session = moves.withLockedValue { $0.lastSession[shard] } ?? .before(bootCount: bootCount)
         let inbound = InboundMove(
             entry, move: move, after: session, bytesPerSecond: map.rate(of: move), tools: tools,
@@ -161,10 +165,27 @@ final class ShardKeeper: Sendable {
                 $0.inbound[shard] = nil
                 $0.lastSession[shard] = last
             }
+            if case .served = self.tools.table[shard] {} else { self.tools.descriptors.giveStoreBack() }
             self.pulse.beat()
         }
         moves.withLockedValue { $0.inbound[shard] = inbound }
         inbound.begin()
+    }
+
+    /// A copy onto a disk that is full, or of a store that there are no descriptors for, is not begun.
+    private func hasRoom(for shard: ShardID) -> Bool {
+        let hasDescriptors = tools.descriptors.hasRoomForStore
+        guard tools.space.isFull || !hasDescriptors else {
+            moves.withLockedValue { _ = $0.withoutRoom.remove(shard) }
+            return true
+        }
+        if moves.withLockedValue({ $0.withoutRoom.insert(shard).inserted }) {
+            let reason =
+                hasDescriptors
+                ? "the disk is full" : "the limit of file descriptors leaves no room (ulimit -n, LimitNOFILE=)"
+            logger.warning("a shard cannot move here now", metadata: ["shard": "\(shard)", "reason": "\(reason)"])
+        }
+        return false
     }
 
     /// A shard that cannot be served has nothing to copy; its target asks again from time to time.
@@ -199,6 +220,7 @@ final class ShardKeeper: Sendable {
         tools.pool.submit { [self] in
             tools.flushes.remove(shard)
             host.store.close()
+            tools.descriptors.giveStoreBack()
             do {
                 try tools.folders.throwAway(shard, epoch: epoch, now: tools.time.now())
             } catch {

@@ -27,7 +27,7 @@ struct Lister: Sendable {
                 } catch {
                     // A store that was closed because the shard has gone is not damaged.
                     guard host.isServing else { return nil }
-                    host.noteDamage("\(error)")
+                    if !error.passes { host.noteDamage("\(error)") }
                     missing.append(shard)
                     page.skip(past: table.ring.arc(of: shard).upperBound)
                 }

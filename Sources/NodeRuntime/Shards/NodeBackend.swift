@@ -194,6 +194,10 @@ final class NodeBackend: EntityBackend {
     private func refuseUnreadable(_ arrival: Arrival, _ host: ShardHost, _ error: StoreError) {
         // A store that was closed because the shard has gone is not damaged.
         guard host.isServing else { return dispatch(arrival) }
+        guard !error.passes else {
+            let problem = Problem(.overloaded, "the node has no file descriptor left to read with; try again shortly")
+            return deliver(.refused(problem, currentVersion: nil, place(host.shard)), arrival.target)
+        }
         let reason = "shard \(host.shard) cannot read the entity: \(error)"
         host.noteDamage(reason)
         logger.error("a read failed", metadata: ["shard": "\(host.shard)", "reason": "\(error)"])

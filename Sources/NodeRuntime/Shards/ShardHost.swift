@@ -87,6 +87,11 @@ final class ShardHost: Sendable {
         applyingPosition.store(position.rawValue, ordering: .sequentiallyConsistent)
     }
 
+    /// Nothing of the batch was written.
+    func abandonApplying() {
+        applyingPosition.store(appliedPositionRaw.load(ordering: .acquiring), ordering: .sequentiallyConsistent)
+    }
+
     func finishApplying(_ position: Position) {
         appliedPositionRaw.store(position.rawValue, ordering: .sequentiallyConsistent)
     }

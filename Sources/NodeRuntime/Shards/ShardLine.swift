@@ -14,6 +14,8 @@ final class ShardLine {
     var isDirty = false
     /// Follows the shard's commits while it moves away.
     var outbound: OutboundMove?
+    /// The log has what the store does not take now, up to this record: it is tried again.
+    var heldCommit: LSN?
     private var batch = StoreBatch()
     /// What the row of the shard's clock says.
     private var clockWritten = Timestamp.zero

@@ -261,7 +261,10 @@ final class ShardLoop: @unchecked Sendable {
     private func refusal(of batch: AppendBatch) -> Problem? {
         let full = Problem(
             .storageFull, "the node's disk is full; reads go on, and writes resume by themselves when there is space")
-        if space.isFull { return full }
+        if space.isFull || flushes.storesWaitForSpace { return full }
+        if flushes.storesWaitForDescriptors {
+            return Problem(.overloaded, "the node has no file descriptor left to write with; try again shortly")
+        }
         if !flushes.hasRoomForWrites {
             return Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly")
         }
@@ -292,11 +295,30 @@ final class ShardLoop: @unchecked Sendable {
             }
             guard line.host.takesRequests else { continue }
             line.machine.logDurable(upTo: mark.position)
-            commit(line, lsn: mark.lsn)
+            if line.heldCommit != nil {
+                line.heldCommit = mark.lsn
+            } else {
+                commit(line, lsn: mark.lsn)
+            }
             drain(line)
             line.outbound?.lookAtDrain(line)
         }
         sendOutgoing()
+    }
+
+    /// The log has the group, so it will be applied: as soon as the store takes rows again. Its writers wait.
+    private func hold(_ line: ShardLine, _ lsn: LSN, _ error: StoreError) {
+        line.host.abandonApplying()
+        line.heldCommit = lsn
+        flushes.noteWaiting(line.host.shard, error)
+        let number = Int(line.host.shard.rawValue)
+        eventLoop.scheduleTask(in: .milliseconds(Limits.commitRetryMilliseconds)) { [self] in
+            guard let line = lines[number], let lsn = line.heldCommit else { return }
+            line.heldCommit = nil
+            guard line.host.takesRequests else { return }
+            commit(line, lsn: lsn)
+            carryOn(line)
+        }
     }
 
     private func commit(_ line: ShardLine, lsn: LSN) {
@@ -304,6 +326,8 @@ final class ShardLoop: @unchecked Sendable {
         line.host.beginApplying(group.through)
         do {
             try line.write(group, lsn: lsn, now: time.now())
+        } catch where error.passes {
+            return hold(line, lsn, error)
         } catch {
             let reason = "the store of shard \(line.host.shard) failed: \(error)"
             line.host.stopServing(reason)
