@@ -154,6 +154,32 @@ public enum Limits {
 
     public static let memoryBytesDefault = 1 << 30
     public static let memoryBytesMin = 128 << 20
+    /// What a loop borrows of the process' budget at a time, so that small requests touch its own numbers only.
+    public static let memoryLumpBytesMax = 256 << 10
+    /// What a request is charged before anything of it is known: its head, its place in a queue, its small answer.
+    public static let memoryRequestBytes = 2 << 10
+    /// An open connection with nothing in flight: its channel, its handler and one small buffer.
+    public static let memoryConnectionBytes = 8 << 10
+    /// A charge of no more than this counts as small: it may use what larger ones leave alone.
+    public static let memorySmallBytesMax = 32 << 10
+    /// What arrives is read in pieces: this much at first, and the larger size while they come full.
+    public static let receiveBytesMin = 4 << 10
+    public static let receiveBytesMax = 64 << 10
+    public static let peerReceiveBytesMax = 256 << 10
+    /// Allocations from this size on are given back to the system as soon as they are freed.
+    public static let allocationMappedBytesMin = 128 << 10
+    /// Of those, at once: the system bounds the mappings of a process.
+    public static let allocationsMappedMax = 16 << 10
+    /// Unused memory that the allocator may keep at the end of its arenas.
+    public static let allocatorKeptBytesMax = 1 << 20
+    /// From one look at what the allocator could give back to the next.
+    public static let allocatorTrimMilliseconds: Int64 = 1000
+    /// The budget in use has fallen by so much since the last time: the allocator is asked to give memory back.
+    public static let allocatorTrimBytesMin = 4 << 20
+    /// Rows that a loop has fetched from the disk or is fetching: each is as large as an entity.
+    public static let fetchesInFlightMax = 64
+    /// The least that a page of a list holds, however small the budget is.
+    public static let listBytesMin = 256 << 10
 
     // MARK: Peer protocol (DESIGN §3)
 
@@ -168,6 +194,10 @@ public enum Limits {
     public static let peerManifestFilesMax = 1 << 16
     public static let peerFileNameBytesMax = 255
     public static let peerRecordsMax = 1 << 16
+    /// A frame that asks: the largest entity with its key, its content type and its idempotency key.
+    public static let peerRequestBytesMax = entityBytesCeiling + (64 << 10)
+    /// A frame up to this size is charged when it is whole; a longer one as soon as its header is there.
+    public static let peerSmallFrameBytesMax = 16 << 10
     /// Open requests of one connection, and the bytes of their frames.
     public static let peerInFlightMax = 4096
     public static let peerInFlightBytesMax = 64 << 20
