@@ -57,6 +57,7 @@ extension ShardMachine {
         appended = Position(first.rawValue - 1)
         submitted = min(submitted, appended)
         while let last = effects.last, last.position >= first {
+            effectBytes -= last.bytes
             effects.removeLast()
             forget(last.key, from: first)
         }
@@ -101,6 +102,7 @@ extension ShardMachine {
             }
             precondition(effect.position == applied.next, "positions are contiguous")
             applied = effect.position
+            effectBytes -= effect.bytes
             settleLane(effect.key)
         }
         releaseGated(upTo: applied)
@@ -123,6 +125,7 @@ extension ShardMachine {
         while let item = held.popFirst() { release(item, .refused(problem, currentVersion: nil, place(applied))) }
         lanes.removeAll()
         effects.removeAll()
+        effectBytes = 0
         fetches.removeAll()
     }
 

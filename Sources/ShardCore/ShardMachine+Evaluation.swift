@@ -80,13 +80,23 @@ extension ShardMachine {
             let effect = EntityEffect(
                 key: operation.key, record: record, idempotencyKey: operation.idempotencyKey, idempotencyRow: row)
             appended = position
-            effects.append(PendingEffect(key: operation.key, position: position, effect: effect))
+            keep(effect, at: position, beside: operation, record)
             note(record, idempotencyKey: operation.idempotencyKey, row: row, of: operation.key)
             let answer = Answer.written(
                 status: status, version: position, place(position),
                 representation: operation.wantsRepresentation ? record : nil, replayed: false)
             gated.append(GatedAnswer(gate: position, item: item, answer: answer))
         }
+    }
+
+    /// A put's state is its request's own; what a patch has made stays beside its encoding until both are applied.
+    private mutating func keep(
+        _ effect: EntityEffect, at position: Position, beside operation: WriteOperation, _ record: StoredRecord?
+    ) {
+        var bytes = effect.encoded.count
+        if case .patch = operation.action { bytes += record?.encodedCount ?? 0 }
+        effectBytes += bytes
+        effects.append(PendingEffect(key: operation.key, position: position, effect: effect, bytes: bytes))
     }
 
     /// Remembers what the entity will be once its pending effects are applied.

@@ -63,6 +63,8 @@ public struct ShardMachine {
     /// Operations admitted and not yet answered, those that are held among them, and what they hold.
     public internal(set) var queuedItems = 0
     public internal(set) var queuedBytes = 0
+    /// What the effects hold that are appended and not yet applied, and the states beside them that patches made.
+    public internal(set) var effectBytes = 0
 
     public struct Settings: Sendable {
         public var limits: EntityLimits
@@ -112,6 +114,9 @@ public struct ShardMachine {
     /// The next answer that may go out, in the order of release.
     public mutating func nextAnswer() -> (ticket: Ticket, answer: Answer)? { ready.popFirst() }
 
+    /// Whether there are rows to read off the loop.
+    public var wantsFetch: Bool { !fetches.isEmpty }
+
     /// The next rows to read off the loop. Each is given back by `fetched` or `fetchFailed`, exactly once.
     public mutating func nextFetch() -> Fetch? { fetches.popFirst() }
 
@@ -123,6 +128,8 @@ struct PendingEffect {
     let key: EntityKey
     let position: Position
     let effect: EntityEffect
+    /// What it holds, beside the request that made it.
+    let bytes: Int
 }
 
 /// An answer and the position it rests on.
