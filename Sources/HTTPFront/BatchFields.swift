@@ -63,9 +63,10 @@ struct BatchFields {
         return content
     }
 
-    /// The text of `json`, checked.
-    func json() throws(Problem) -> ArraySlice<UInt8>? {
+    /// The text of `json`, checked. Its length is looked at first, since a document in memory is many times as large.
+    func json(bytesMax: Int) throws(Problem) -> ArraySlice<UInt8>? {
         guard let range = values[Name.json.rawValue] else { return nil }
+        guard range.count <= bytesMax else { throw .bodyTooLarge(max: bytesMax) }
         do {
             _ = try JSONValue(parsing: line[range])
         } catch {

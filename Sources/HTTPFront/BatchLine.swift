@@ -94,7 +94,7 @@ private struct BatchLineReader {
 
     /// The bytes of exactly one of `json`, `text`, `base64`, and the content type that goes with it.
     private func content() throws(Problem) -> (bytes: [UInt8], contentType: [UInt8]) {
-        let json = try fields.json()
+        let json = try fields.json(bytesMax: limits.entityBytesMax)
         let text = try fields.string(.text)
         let base64 = try fields.string(.base64)
         guard [json != nil, text != nil, base64 != nil].filter({ $0 }).count == 1 else {

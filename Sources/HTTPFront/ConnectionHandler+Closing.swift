@@ -8,9 +8,16 @@ extension ConnectionHandler: LoopConnection {
         phase = .lingering(outputDone: false, dropped: 0)
         readIsWanted = true
         let written = context.eventLoop.makePromise(of: Void.self)
-        written.futureResult.assumeIsolated().whenComplete { [self] _ in answersAreOut() }
+        let count = output.readableBytes
+        written.futureResult.assumeIsolated().whenComplete { [self] _ in
+            socketTook(count)
+            answersAreOut()
+        }
+        chargeOutput()
         let rest = output
         output = ByteBuffer()
+        outputCharge = 0
+        unsentBytes += rest.readableBytes
         context.writeAndFlush(wrapOutboundOut(rest), promise: written)
     }
 
@@ -60,6 +67,7 @@ extension ConnectionHandler: LoopConnection {
         timer?.cancel()
         timer = nil
         context = nil
+        refundAll()
         firstSlot += UInt64(exchanges.count)
         exchanges.removeAll()
         batch?.exchange.leave()

@@ -67,15 +67,20 @@ extension ConnectionHandler {
 
     private func receivedHead() {
         clocks.waitsForHead(nil)
+        defer { decoder.releaseHead() }
         let hasBody = decoder.head.hasBody
         if hasBody { clocks.bodyBegins(now) }
         switch service.admit(decoder.head, loop) {
         case .refuse(let refusal, let route): refuseRequest(refusal, route)
         case .batch(let backend):
-            beginBatch(backend)
+            guard beginBatch(backend) else { return refuseRequest(Refusal(Self.noMemory()), .batch) }
             if hasBody { expectBody(nil) }
         case .run(let work, let route, let bodyBytesMax):
             let head = decoder.head
+            guard chargeRequest(head, isWrite: work.isWrite) else {
+                let position = work.key.flatMap(service.position)
+                return refuseRequest(Refusal(Self.noMemory(), position: position), route)
+            }
             intake = .collect(
                 Collected(
                     work: work, route: route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0,
@@ -119,6 +124,7 @@ extension ConnectionHandler {
         intake = .none
         owesContinue = false
         bodyBytes = []
+        refundIntake()
         input = ByteBuffer()
         if breakBatch(refusal.problem) { return }
         append(refusal, route, isHead: isHead, isOldVersion: false)
@@ -128,7 +134,7 @@ extension ConnectionHandler {
         let slot = append(
             Exchange(
                 route: route, isHead: isHead, isOldVersion: isOldVersion, key: nil, isWrite: false, listShape: nil,
-                startedAt: now, byteCount: 0))
+                startedAt: now, byteCount: 0, charge: 0, answerBytes: FrontLimits.plainAnswerBytes))
         deliver(.refusal(refusal), slot: slot)
     }
 
@@ -142,6 +148,11 @@ extension ConnectionHandler {
             guard bodyBytes.count + piece.readableBytes <= collected.bodyBytesMax else {
                 let position = collected.work.key.flatMap(service.position)
                 let refusal = Refusal(Problem.bodyTooLarge(max: collected.bodyBytesMax), position: position)
+                return refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
+            }
+            guard chargeBody(bodyBytes.count + piece.readableBytes) else {
+                let position = collected.work.key.flatMap(service.position)
+                let refusal = Refusal(Self.noMemory(), position: position)
                 return refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
             }
             piece.withUnsafeReadableBytes { bodyBytes.append(contentsOf: $0) }
@@ -196,11 +207,13 @@ extension ConnectionHandler {
         let work = isBehindWrite ? collected.work.inQueueOrder : collected.work
         var listShape: ListShape?
         if case .list(_, let shape) = collected.work { listShape = shape }
+        let charge = intakeCharge
+        intakeCharge = 0
         let slot = append(
             Exchange(
                 route: collected.route, isHead: collected.isHead, isOldVersion: collected.isOldVersion,
                 key: collected.work.key, isWrite: collected.work.isWrite, listShape: listShape, startedAt: now,
-                byteCount: body.count))
+                byteCount: body.count, charge: charge, answerBytes: expectedAnswerBytes(collected.work)))
         service.run(work, body: body, replyTo: self, slot: slot)
     }
 }

@@ -171,7 +171,8 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         guard head.method == .get else { return .refuse(Self.wrongMethod("GET"), .list) }
         do throws(Problem) {
             try Self.checkExpectation(head)
-            let (request, shape) = try ListQuery.read(head.query.map(head.array) ?? [], kind: kind)
+            let (request, shape) = try ListQuery.read(
+                head.query.map(head.array) ?? [], kind: kind, ringSeed: backend.ringSeed)
             try checkLength(head)
             return .run(.list(request, shape), .list, bodyBytesMax: backend.limits.entityBytesMax)
         } catch {

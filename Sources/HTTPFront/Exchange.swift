@@ -67,6 +67,8 @@ struct ListShape {
     var withValues: Bool
     /// `require=full`
     var mustBeFull: Bool
+    /// Of the cluster's ring: a page that ends early says where in ring order.
+    var ringSeed: UInt64
 }
 
 /// A write whose body has not come yet.
@@ -112,12 +114,16 @@ final class Exchange {
     let startedAt: NIODeadline
     /// What it counts for in the connection's bytes in flight.
     let byteCount: Int
+    /// What of the loop's account it holds.
+    var charge: Int
+    /// What its answer holds, or is taken to hold until it is there.
+    var answerBytes: Int
     /// Held until the requests before it have been answered.
     var reply: Reply?
 
     init(
         route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool, key: EntityKey?, isWrite: Bool,
-        listShape: ListShape?, startedAt: NIODeadline, byteCount: Int
+        listShape: ListShape?, startedAt: NIODeadline, byteCount: Int, charge: Int, answerBytes: Int
     ) {
         self.route = route
         self.isHead = isHead
@@ -127,6 +133,8 @@ final class Exchange {
         self.listShape = listShape
         self.startedAt = startedAt
         self.byteCount = byteCount
+        self.charge = charge
+        self.answerBytes = answerBytes
     }
 
     /// Its answer waits for those before it.

@@ -8,6 +8,24 @@ enum FrontLimits {
     /// The socket's queue: above the high mark no more requests are decoded, until it is below the low mark.
     static let socketQueueBytesHigh = 1 << 20
     static let socketQueueBytesLow = 256 << 10
+    /// Answers of one connection that are being made, wait for their turn or wait for the socket. From here on nothing
+    /// more is decoded, so a client that does not read holds this much, or one answer that is larger.
+    static let answersHeldBytesMax = 1 << 20
+    /// What an answer is taken to be before it is known: of a read, at first and at least; of a page; of an admin
+    /// request; of everything else.
+    static let readAnswerBytesFirst = 128 << 10
+    static let readAnswerBytesMin = 16 << 10
+    static let pageAnswerBytes = answersHeldBytesMax
+    static let adminAnswerBytes = 256 << 10
+    static let plainAnswerBytes = 512
+    /// The same of a read in a batch.
+    static let lineAnswerBytesFirst = 64 << 10
+    static let lineAnswerBytesMin = 4 << 10
+    /// An unfinished head or line that came in a buffer with more room than this beyond its own bytes is copied out of
+    /// it.
+    static let inputSlackBytesMax = 4 << 10
+    /// Room for an unfinished body or line whose length is not known is charged in steps of this size.
+    static let bodyChargeBytes = 64 << 10
     /// A buffer that grew beyond this is given back after use.
     static let keptBufferBytesMax = 64 << 10
     /// Bytes of bodies that are being run for one connection; reading stops there.

@@ -1,6 +1,6 @@
 public import NIOCore
 internal import NIOPosix
-internal import Primitives
+public import Primitives
 
 /// One HTTP/1.1 listener and its connections.
 public final class HTTPServer: Sendable {
@@ -13,12 +13,19 @@ public final class HTTPServer: Sendable {
         /// Of the jitter in `Retry-After`.
         public var seed: UInt64 = 0
 
+        /// A page's text ends early behind the item that brings it here.
+        public var pageTextBytesMax = Limits.listBytesMax
+        /// The account of a loop, which what its connections hold is charged to. Called once for each loop.
+        public var memory: @Sendable (any EventLoop) -> MemoryAccount
+
         /// The wall clock in seconds since 1970, for `Date`. Called once an answer, on any loop.
         public var wallSeconds: @Sendable () -> UInt64
 
         public init(
-            wallSeconds: @escaping @Sendable () -> UInt64, connectionsMax: Int? = nil
+            wallSeconds: @escaping @Sendable () -> UInt64,
+            memory: @escaping @Sendable (any EventLoop) -> MemoryAccount, connectionsMax: Int? = nil
         ) {
+            self.memory = memory
             self.wallSeconds = wallSeconds
             self.connectionsMax = connectionsMax ?? Limits.connectionsMax
         }
@@ -69,6 +76,8 @@ public final class HTTPServer: Sendable {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: marks)
+            .childChannelOption(.recvAllocator, value: SteppedReceiving())
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let handler = ConnectionHandler(service: service, loop: loops.context(of: channel.eventLoop))
@@ -97,12 +106,18 @@ final class LoopContexts: @unchecked Sendable {
     private let contexts: [LoopContext]
 
     init(_ group: any EventLoopGroup, _ options: HTTPServer.Options) {
-        let cap = ConnectionCap(max: options.connectionsMax)
+        let accounts = group.makeIterator().map { ($0, options.memory($0)) }
+        // Connections alone leave half of the budget to what they ask for.
+        let capacity = accounts.first.map { $0.1.budget.bounds.capacityBytes } ?? 0
+        let cap = ConnectionCap(
+            max: min(options.connectionsMax, max(1, capacity / 2 / Limits.memoryConnectionBytes)))
         var seeds = SplitMix64(seed: options.seed)
         var contexts: [LoopContext] = []
-        for eventLoop in group.makeIterator() {
+        for (eventLoop, memory) in accounts {
             contexts.append(
-                LoopContext(eventLoop: eventLoop, cap: cap, seed: seeds.next(), wallSeconds: options.wallSeconds))
+                LoopContext(
+                    eventLoop: eventLoop, cap: cap, memory: memory, pageTextBytesMax: options.pageTextBytesMax,
+                    seed: seeds.next(), wallSeconds: options.wallSeconds))
         }
         self.contexts = contexts
     }

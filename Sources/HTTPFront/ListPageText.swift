@@ -14,15 +14,22 @@ enum ListPageText {
 }
 
 extension ByteBuffer {
-    /// The answer to a list (API §1).
-    mutating func writePage(_ page: ListPage, withValues: Bool) {
+    /// The answer to a list (API §1). Text can be several times as long as the values that it shows, so it has a bound
+    /// of its own: behind the item that passes it the page ends, and its cursor goes on there.
+    mutating func writePage(_ page: ListPage, shape: ListShape?, textBytesMax: Int) {
         writeStaticString("{\"items\":[")
+        var next = page.next
         for (index, item) in page.items.enumerated() {
             if index > 0 { writeInteger(UInt8(ascii: ",")) }
-            writeItem(item, withValue: withValues)
+            writeItem(item, withValue: shape?.withValues == true)
+            if readableBytes >= textBytesMax, index + 1 < page.items.count, let shape {
+                next = ListCursor(
+                    ringHash: XXH64.hash(item.keyBytes, seed: shape.ringSeed), keyBytes: item.keyBytes)
+                break
+            }
         }
         writeStaticString("],\"cursor\":")
-        if let next = page.next {
+        if let next {
             writeInteger(UInt8(ascii: "\""))
             writeBytes(CursorText.encode(next))
             writeInteger(UInt8(ascii: "\""))

@@ -7,6 +7,10 @@ internal import Synchronization
 final class LoopContext {
     let eventLoop: any EventLoop
     let cap: ConnectionCap
+    /// What the connections hold is charged here.
+    let memory: MemoryAccount
+    /// A page's text ends early behind the item that brings it here.
+    let pageTextBytesMax: Int
     var counters = HTTPCounters()
     /// For one request's path or query while it is being read. Emptied by each user.
     var scratch: [UInt8] = []
@@ -23,13 +27,17 @@ final class LoopContext {
 
     /// - Parameters:
     ///   - cap: shared by all loops of the listener.
+    ///   - memory: the loop's account.
     ///   - wallSeconds: seconds since 1970, for `Date`.
     ///   - seed: of the jitter in `Retry-After`.
     init(
-        eventLoop: any EventLoop, cap: ConnectionCap, seed: UInt64, wallSeconds: @escaping @Sendable () -> UInt64
+        eventLoop: any EventLoop, cap: ConnectionCap, memory: MemoryAccount,
+        pageTextBytesMax: Int = Limits.listBytesMax, seed: UInt64, wallSeconds: @escaping @Sendable () -> UInt64
     ) {
         self.eventLoop = eventLoop
         self.cap = cap
+        self.memory = memory
+        self.pageTextBytesMax = pageTextBytesMax
         self.wallSeconds = wallSeconds
         jitter = SplitMix64(seed: seed)
     }

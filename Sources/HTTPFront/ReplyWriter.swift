@@ -81,7 +81,7 @@ struct ReplyWriter {
             return write(Refusal(ListPageText.missingProblem(page.missing)), to: &output)
         }
         loop.bodyScratch.clear()
-        loop.bodyScratch.writePage(page, withValues: listShape?.withValues == true)
+        loop.bodyScratch.writePage(page, shape: listShape, textBytesMax: loop.pageTextBytesMax)
         output.writeStatus(200, date: loop.date())
         writeScratchBody("application/json", to: &output)
         // A page with values may be large; its memory is not kept for the life of the loop.

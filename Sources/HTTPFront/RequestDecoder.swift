@@ -43,6 +43,10 @@ struct RequestDecoder {
     private var scan = HeadScan()
     private var line = LineScan()
 
+    /// The head has been read, and its bytes need no longer be kept; what was found out about it stays. While they are,
+    /// the buffer that they came in is not free for the next read.
+    mutating func releaseHead() { head.bytes = ByteBuffer() }
+
     /// No byte of a next request has been seen; what is left in the input is untouched.
     var isBetweenRequests: Bool {
         guard case .head = state else { return false }

@@ -92,6 +92,7 @@ public enum Node {
     }
 
     private static func bootstrapLogging(_ configuration: NodeConfiguration) -> Logger {
+        AllocatorCare.configure()
         LoggingSystem.bootstrap { label in
             var handler = LineLogHandler(label: label, asJSON: configuration.logFormat == .json)
             handler.logLevel = Logger.Level(rawValue: configuration.logLevel) ?? .info

@@ -29,6 +29,8 @@ final class NodeParts: Sendable {
     let loops: [ShardLoop]
     let time: NodeTime
     let readPool: NIOThreadPool
+    let memory: NodeMemory
+    private let allocator: AllocatorCare
     private let configuration: NodeConfiguration
     private let expiry: ExpiryClock
     /// Holds the lock for as long as the node's parts live.
@@ -48,7 +50,7 @@ final class NodeParts: Sendable {
     /// - Parameter metadata: the cluster's store; `nil` opens the embedded one in the node's directory.
     static func open(
         _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, group: MultiThreadedEventLoopGroup,
-        logger: Logger
+        memory: NodeMemory, logger: Logger
     ) async throws -> NodeParts {
         do {
             let pool = NIOThreadPool.singleton
@@ -64,7 +66,7 @@ final class NodeParts: Sendable {
             return try await pool.runIfActive {
                 try NodeParts(
                     configuration, membership, metadata, isAlone: isAlone, directory: directory, group: group,
-                    logger: logger)
+                    memory: memory, logger: logger)
             }
         } catch let error as NodeStartError {
             throw error
@@ -76,12 +78,13 @@ final class NodeParts: Sendable {
 
     private init(
         _ configuration: NodeConfiguration, _ membership: Membership, _ metadata: any MetadataStore, isAlone: Bool,
-        directory: DataDirectory, group: MultiThreadedEventLoopGroup, logger: Logger
+        directory: DataDirectory, group: MultiThreadedEventLoopGroup, memory: NodeMemory, logger: Logger
     ) throws {
         self.configuration = configuration
         self.membership = membership
         self.directory = directory
         self.group = group
+        self.memory = memory
         self.logger = logger
         let ring = Ring(shardCount: membership.config.shardCount)
         resources = StoreResources(configuration, shardCount: ring.shardCount)
@@ -110,18 +113,20 @@ final class NodeParts: Sendable {
         self.flushes = flushes
         flushes.flushReplayed(through: recovery.lastLSN)
         space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
-        loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, failure)
+        allocator = AllocatorCare(budget: memory.budget, pool: readPool) { flushes.flushCount }
+        loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, memory, failure)
         router.loops.withLockedValue { [loops] in $0 = loops }
         let calls = CallCount()
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
-            expiry: expiry, time: time, gate: MoveGate(calls: calls))
+            expiry: expiry, time: time, gate: MoveGate(calls: calls), memory: memory)
         scrubber = Scrubber(table: table, pool: movers.pool, logger: logger)
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, hasPeers: !isAlone, table: table,
-            loops: loops, time: time, calls: calls, readPool: readPool, forwarder: cluster.forwarder, logger: logger)
+            loops: loops, time: time, calls: calls, readPool: readPool, forwarder: cluster.forwarder, memory: memory,
+            logger: logger)
         for loop in loops {
             let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
             loop.start(hosts: own, peers: loops, elsewhere: cluster.forwarder)
@@ -131,15 +136,16 @@ final class NodeParts: Sendable {
     private static func makeLoops(
         _ group: MultiThreadedEventLoopGroup, _ time: NodeTime, _ log: NodeLog, _ pool: NIOThreadPool,
         _ space: SpaceGuard, _ flushes: FlushCoordinator, _ ring: Ring, _ configuration: NodeConfiguration,
-        _ failure: @escaping @Sendable (ShardID, String) -> Void
+        _ memory: NodeMemory, _ failure: @escaping @Sendable (ShardID, String) -> Void
     ) -> [ShardLoop] {
         let settings = ShardMachine.Settings(
-            limits: configuration.entityLimits,
+            limits: configuration.entityLimits, queueBytesMax: memory.shares.shardQueueBytes,
             idempotencyRetentionSeconds: configuration.idempotencyRetentionSeconds)
         return Array(group.makeIterator()).enumerated().map { index, eventLoop in
             ShardLoop(
                 index: index, eventLoop: eventLoop, shardCount: ring.shardCount, time: time, log: log,
-                fetchPool: pool, space: space, flushes: flushes, settings: settings, failure: failure)
+                fetchPool: pool, space: space, flushes: flushes, settings: settings,
+                memory: memory.loops.account(of: eventLoop), fetchesMax: memory.fetchesMax, failure: failure)
         }
     }
 
@@ -159,6 +165,7 @@ final class NodeParts: Sendable {
     ) throws -> Recovery {
         let replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
         var options = LogOptions()
+        options.configuration.queueBytesMax = MemoryShares(memoryBytes: configuration.memoryBytes).logQueueBytes
         options.unsafeSyncDisabledForBenchmark = configuration.unsafeNoSync
         let (log, report) = try NodeLog.open(
             directory: path, identity: membership.logIdentity, applied: opened.applied,
@@ -194,7 +201,8 @@ final class NodeParts: Sendable {
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
             expiry.advance(to: time.now())
         }
-        let all = flushes.start(on: loop) + [space.start(on: loop), scrubber.start(on: loop), expiryTimer]
+        let own = [space.start(on: loop), scrubber.start(on: loop), allocator.start(on: loop), expiryTimer]
+        let all = flushes.start(on: loop) + own
         timers.withLockedValue { $0 = all }
         cluster.begin(addresses)
     }
@@ -202,7 +210,7 @@ final class NodeParts: Sendable {
     func view(listen: HostPort, admin: HostPort) -> NodeView {
         NodeView(
             membership: membership, cluster: cluster, listen: listen, admin: admin, table: table, loops: loops,
-            log: log, flushes: flushes, space: space, resources: resources)
+            log: log, flushes: flushes, space: space, resources: resources, memory: memory)
     }
 
     /// After the listeners have closed: waits for what is in flight, makes everything durable in the stores, and marks

@@ -34,6 +34,7 @@ struct RunningNode {
     ) async throws -> RunningNode {
         let group = MultiThreadedEventLoopGroup(
             numberOfThreads: configuration.eventLoops == 0 ? System.coreCount : configuration.eventLoops)
+        let memory = NodeMemory(configuration, group)
         let status = NodeStatus()
         let view = NIOLockedValueBox<NodeView?>(nil)
         let server = NIOLockedValueBox<HTTPServer?>(nil)
@@ -42,19 +43,20 @@ struct RunningNode {
             metrics: { await NodeMetrics(view: $0, front: server.withLockedValue { $0 }).text() })
         let admin = try await listening("admin-listen", configuration.adminListen) {
             try await HTTPServer.serveAdmin(
-                on: group, host: $0.host, port: $0.port, options: options(configuration)
+                on: group, host: $0.host, port: $0.port, options: options(configuration, memory)
             ) { await routes.answer($0) }
         }
-        let parts = try await NodeParts.open(configuration, metadata: metadata, group: group, logger: logger)
+        let parts = try await NodeParts.open(
+            configuration, metadata: metadata, group: group, memory: memory, logger: logger)
         let desk = PeerDesk()
         let peerServer = try await listening("peer-listen", configuration.peerListen) {
             try await PeerServer.serve(
                 desk, on: group, host: $0.host, port: $0.port, identity: parts.cluster.identity,
-                options: try PeerOptions(configuration))
+                options: try PeerOptions(configuration, memory))
         }
         let front = try await listening("listen", configuration.listen) {
             try await HTTPServer.serve(
-                parts.backend, on: group, host: $0.host, port: $0.port, options: options(configuration))
+                parts.backend, on: group, host: $0.host, port: $0.port, options: options(configuration, memory))
         }
         let node = RunningNode(
             parts: parts, front: front, admin: admin, peerServer: peerServer, peerDesk: desk, status: status,
@@ -62,8 +64,8 @@ struct RunningNode {
             adminAddress: configuration.advertiseAdmin ?? HostPort(admin.localAddress))
         desk.open(
             PeerDesk.Parts(
-                backend: parts.backend, lister: Lister(table: parts.table, time: parts.time),
-                readPool: parts.readPool, view: parts.cluster.view, keeper: parts.cluster.keeper))
+                backend: parts.backend, lister: parts.backend.lister, memory: memory, readPool: parts.readPool,
+                view: parts.cluster.view, keeper: parts.cluster.keeper))
         server.withLockedValue { $0 = front }
         view.withLockedValue { $0 = parts.view(listen: node.clientAddress, admin: node.adminAddress) }
         let addresses = NodeAddresses(
@@ -92,9 +94,12 @@ struct RunningNode {
             ])
     }
 
-    private static func options(_ configuration: NodeConfiguration) -> HTTPServer.Options {
-        HTTPServer.Options(
-            wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax)
+    private static func options(_ configuration: NodeConfiguration, _ memory: NodeMemory) -> HTTPServer.Options {
+        var options = HTTPServer.Options(
+            wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, memory: { memory.loops.account(of: $0) },
+            connectionsMax: configuration.connectionsMax)
+        options.pageTextBytesMax = memory.shares.listPageBytes
+        return options
     }
 
     private static func listening<Server>(

@@ -31,12 +31,14 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private var silentSweeps = 0
     private var pingsUnanswered = 0
 
-    init(link: PeerLink, eventLoop: any EventLoop, identity: PeerIdentity, peer: PeerAddress) {
+    init(link: PeerLink, eventLoop: any EventLoop, identity: PeerIdentity, peer: PeerAddress, memory: MemoryAccount) {
         self.link = link
-        writer = FrameWriter(eventLoop: eventLoop)
+        writer = FrameWriter(eventLoop: eventLoop, memory: memory)
         self.identity = identity
         self.peer = peer
-        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed)
+        // What was asked for is taken: the asker answers for its size.
+        reader = FrameReader(
+            frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed, memory: memory, mayRefuse: false)
     }
 
     var pendingCount: Int { pending.count }
@@ -66,6 +68,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         guard stage != .closed else { return }
         let wasReady = stage == .ready
         stage = .closed
+        reader.close()
         let (sent, unsent) = pending.removeAll(flushed: writer.flushes)
         let link = link
         self.link = nil
@@ -157,6 +160,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             link?.settle(asked, .lost("the answer of \(peer.node) cannot be read: \(error)"))
             closeIfDone()
         case .control(.some(let control)): take(control, id)
+        case .tooMuch: preconditionFailure("a client passes over no answer")
         case .control(nil), .request: break
         }
     }

@@ -103,7 +103,6 @@ final class PeerShared: Sendable {
     static let sweepInterval: TimeAmount = .milliseconds(Limits.peerSweepMilliseconds)
     /// Above the high mark requests wait, and a server stops reading, until it is below the low mark.
     static let socketQueue = ChannelOptions.Types.WriteBufferWaterMark(low: 256 << 10, high: 1 << 20)
-    static let receiving = AdaptiveRecvByteBufferAllocator(minimum: 2 << 10, initial: 16 << 10, maximum: 256 << 10)
 
     init(identity: PeerIdentity, options: PeerOptions) {
         self.identity = identity

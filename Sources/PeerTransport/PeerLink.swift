@@ -3,6 +3,7 @@ internal import NIOCore
 internal import NIOPosix
 internal import NIOSSL
 internal import PeerWire
+internal import Primitives
 
 /// The way to one peer on one event loop for one lane: its connection, made when it is needed, and the requests that
 /// wait for it.
@@ -15,6 +16,7 @@ final class PeerLink: @unchecked Sendable {
 
     private let shared: PeerShared
     private let eventLoop: any EventLoop
+    private let memory: MemoryAccount
     private(set) var address: PeerAddress
 
     private var current: ClientConnection?
@@ -37,6 +39,7 @@ final class PeerLink: @unchecked Sendable {
     init(shared: PeerShared, eventLoop: any EventLoop, address: PeerAddress) {
         self.shared = shared
         self.eventLoop = eventLoop
+        memory = shared.options.memory(eventLoop)
         self.address = address
         lastUse = .now()
     }
@@ -53,7 +56,7 @@ final class PeerLink: @unchecked Sendable {
             return eventLoop.execute { asked.complete(.overloaded(reason)) }
         }
         if let current, waiting.isEmpty, current.canWrite, asked.frameBytes <= current.frameBytesMax {
-            count(asked)
+            guard count(asked) else { return refuseForMemory(asked) }
             return current.write(request, asked)
         }
         if current == nil, opening == nil {
@@ -61,7 +64,7 @@ final class PeerLink: @unchecked Sendable {
             guard now >= notBefore else { return refuse(asked, lastFailure) }
             connect(now)
         }
-        count(asked)
+        guard count(asked) else { return refuseForMemory(asked) }
         waiting.append(Waiting(request: request, asked: asked))
         if current != nil { drain() }
     }
@@ -70,13 +73,25 @@ final class PeerLink: @unchecked Sendable {
     func settle(_ asked: PendingRequest, _ outcome: PeerOutcome) {
         inFlight -= 1
         inFlightBytes -= asked.frameBytes
+        memory.refund(charge(of: asked), of: .frames)
         asked.complete(outcome)
     }
 
-    private func count(_ asked: PendingRequest) {
+    private func charge(of asked: PendingRequest) -> Int { memory.budget.bounds.clamped(asked.frameBytes) }
+
+    /// False where there is no memory for its frame.
+    private func count(_ asked: PendingRequest) -> Bool {
+        let bytes = charge(of: asked)
+        guard memory.charge(bytes, for: .frames, as: MemoryRank(bytes: bytes, isRead: true)) else { return false }
         isUsed = true
         inFlight += 1
         inFlightBytes += asked.frameBytes
+        return true
+    }
+
+    private func refuseForMemory(_ asked: PendingRequest) {
+        let reason = "this node has no memory left for a request to \(address.node)"
+        eventLoop.execute { asked.complete(.overloaded(reason)) }
     }
 
     private func refuse(_ asked: PendingRequest, _ reason: String) {
@@ -108,7 +123,7 @@ final class PeerLink: @unchecked Sendable {
 
     private func connect(_ now: NIODeadline) {
         let connection = ClientConnection(
-            link: self, eventLoop: eventLoop, identity: shared.identity, peer: address)
+            link: self, eventLoop: eventLoop, identity: shared.identity, peer: address, memory: memory)
         opening = connection
         openingDeadline = now + shared.options.connectTimeout + shared.options.handshakeTimeout
         let address = address
@@ -117,7 +132,8 @@ final class PeerLink: @unchecked Sendable {
             .connectTimeout(shared.options.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.writeBufferWaterMark, value: PeerShared.socketQueue)
-            .channelOption(.recvAllocator, value: PeerShared.receiving)
+            .channelOption(.recvAllocator, value: SteppedReceiving())
+            .channelOption(.maxMessagesPerRead, value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls { try channel.pipeline.syncOperations.addHandler(Self.secure(tls, address)) }

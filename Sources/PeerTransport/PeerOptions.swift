@@ -2,7 +2,7 @@ public import HashRing
 public import NIOCore
 internal import NIOSSL
 internal import PeerWire
-internal import Primitives
+public import Primitives
 
 /// Who this node is, as its hello says it.
 public struct PeerIdentity: Sendable {
@@ -62,6 +62,8 @@ public struct PeerAddress: Sendable, Hashable {
 public struct PeerOptions: Sendable {
     /// Mutual TLS; plain TCP without it.
     public var tls: PeerTLS?
+    /// The account of a loop, which frames are charged to. Called on any thread.
+    public var memory: @Sendable (any EventLoop) -> MemoryAccount
     /// Requests and their bytes that one connection may have open. Beyond them a client refuses, and a server stops
     /// reading.
     public var inFlightMax = Limits.peerInFlightMax
@@ -79,7 +81,10 @@ public struct PeerOptions: Sendable {
     /// A client closes a connection that no request has used for this long.
     public var idleTimeout: TimeAmount = .seconds(Limits.peerIdleSecondsMax)
 
-    public init(tls: PeerTLS? = nil) { self.tls = tls }
+    public init(memory: @escaping @Sendable (any EventLoop) -> MemoryAccount, tls: PeerTLS? = nil) {
+        self.memory = memory
+        self.tls = tls
+    }
 }
 
 /// Certificate, key and authority of a node, for both roles. Each side asks the other for a certificate that the

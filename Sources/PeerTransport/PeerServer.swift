@@ -47,12 +47,14 @@ public final class PeerServer: Sendable {
         options: PeerOptions
     ) async throws -> PeerServer {
         let connections = ServerConnections(max: options.connectionsMax)
+        let receiving = SteppedReceiving()
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: PeerShared.socketQueue)
-            .childChannelOption(.recvAllocator, value: PeerShared.receiving)
+            .childChannelOption(.recvAllocator, value: receiving)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls = options.tls {

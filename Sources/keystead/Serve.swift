@@ -70,7 +70,7 @@ struct SettingFlags: ParsableArguments {
     @Option(help: "Failure zone of this node.") var zone: String?
     @Option(help: "Share of shards relative to other nodes. (default: 1)") var weight: String?
     @Option(help: "Shards of a new cluster: a power of two, 16 to 4096. (default: 64)") var shards: String?
-    @Option(help: "Memory for memtables, block cache and log buffers together. (default: 1GiB)") var memory: String?
+    @Option(help: "Memory for stores, log, callers and peers together. (default: 1GiB)") var memory: String?
     @Option(help: "Event loops; 0 is one for each core. (default: 0)") var eventLoops: String?
     @Option(help: "Largest state, at most 16MiB. (default: 1MiB)") var limitsEntityBytes: String?
     @Option(help: "Most client connections at once. (default: 10000)") var limitsConnections: String?

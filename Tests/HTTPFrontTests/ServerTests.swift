@@ -8,7 +8,8 @@ import Testing
 
 /// Listeners on real sockets: what the embedded channel cannot show.
 @Suite struct ServerTests {
-    static let options = HTTPServer.Options(wallSeconds: { FrontChannel.wallSeconds })
+    static let options = HTTPServer.Options(
+        wallSeconds: { FrontChannel.wallSeconds }, memory: { _ in MemoryAccount(PlainMemory()) })
     private let group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
 
     /// Sends all, shuts its side, and returns what came until the server closed.
@@ -32,7 +33,8 @@ import Testing
     private func serve(connectionsMax: Int? = nil) async throws -> HTTPServer {
         let backend = MemoryBackend()
         let options = HTTPServer.Options(
-            wallSeconds: { FrontChannel.wallSeconds }, connectionsMax: connectionsMax)
+            wallSeconds: { FrontChannel.wallSeconds }, memory: { _ in MemoryAccount(PlainMemory()) },
+            connectionsMax: connectionsMax)
         return try await HTTPServer.serve(backend, on: group, host: "127.0.0.1", port: 0, options: options)
     }
 

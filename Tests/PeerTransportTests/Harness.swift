@@ -154,8 +154,8 @@ extension PeerServer {
 
 extension PeerOptions {
     /// As a node has them, but with times that a busy machine does not reach. A test of a time sets that time.
-    static func patient(tls: PeerTLS? = nil) -> PeerOptions {
-        var options = PeerOptions(tls: tls)
+    static func patient(tls: PeerTLS? = nil, memory: PlainMemory = PlainMemory()) -> PeerOptions {
+        var options = PeerOptions(memory: memory.account, tls: tls)
         options.connectTimeout = .seconds(60)
         options.handshakeTimeout = .seconds(60)
         options.pingInterval = .seconds(60)

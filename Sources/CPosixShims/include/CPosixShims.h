@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -91,6 +92,23 @@ static inline uint64_t ks_clock_ns(clockid_t clock) {
 }
 static inline uint64_t ks_boottime_ns(void) { return ks_clock_ns(CLOCK_BOOTTIME); }
 static inline uint64_t ks_realtime_ns(void) { return ks_clock_ns(CLOCK_REALTIME); }
+
+// The allocator.
+/// Bounds what the C library keeps of freed memory. Before threads are made.
+static inline void ks_allocator_configure(int arenas, size_t mapped_min, int mapped_max, size_t kept_max) {
+#if defined(__GLIBC__)
+    mallopt(M_ARENA_MAX, arenas);
+    mallopt(M_MMAP_THRESHOLD, (int)mapped_min);
+    mallopt(M_MMAP_MAX, mapped_max);
+    mallopt(M_TRIM_THRESHOLD, (int)kept_max);
+#endif
+}
+/// Gives every free page back to the system. Takes the lock of each arena in turn.
+static inline void ks_allocator_trim(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
 
 // File calls. Each returns its result, or the negative errno.
 static inline int ks_open(const char *path, int flags, mode_t mode) {

@@ -17,6 +17,7 @@ struct NodeMetrics {
         var text = PrometheusText()
         if let front { http(await front.counters(), &text) }
         await queues(&text)
+        await memory(&text)
         log(&text)
         stores(&text)
         moves(&text)
@@ -56,6 +57,16 @@ struct NodeMetrics {
         }
         text.gauge("queue_operations", "Operations admitted and not yet answered.", items)
         text.gauge("queue_bytes", "Bytes that those operations hold.", bytes)
+    }
+
+    private func memory(_ text: inout PrometheusText) async {
+        let budget = view.memory.budget
+        text.gauge("memory_budget_bytes", "What callers and peers may hold together.", budget.bounds.capacityBytes)
+        text.gauge("memory_lent_bytes", "Bytes charged, and those that loops keep to charge.", budget.lentBytes)
+        text.gauges(
+            "memory_charged_bytes", "Bytes that callers and peers hold, by use.", label: "use",
+            await view.memory.loops.chargedBytes().map { ("\($0.use.name)", $0.bytes) })
+        text.counter("memory_refusals_total", "Charges that there was no room for.", budget.refusalCount)
     }
 
     private func log(_ text: inout PrometheusText) {

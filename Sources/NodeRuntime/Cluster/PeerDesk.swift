@@ -18,6 +18,7 @@ final class PeerDesk: PeerService {
     struct Parts: Sendable {
         let backend: NodeBackend
         let lister: Lister
+        let memory: NodeMemory
         let readPool: NIOThreadPool
         let view: ClusterView
         let keeper: ShardKeeper
@@ -58,6 +59,10 @@ final class PeerDesk: PeerService {
             guard state == .active else {
                 return reply.send(.refused(PeerRefusal(.shuttingDown, "the node is stopping")))
             }
+            guard let hold = parts.memory.holdPage() else {
+                return reply.send(.refused(PeerRefusal(.overloaded, "the node has no memory left for a page")))
+            }
+            defer { hold.giveBack() }
             if let page = parts.lister.page(request, over: shards) {
                 reply.send(.answer(.page(page)))
             } else {

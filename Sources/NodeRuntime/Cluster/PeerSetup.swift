@@ -16,8 +16,8 @@ extension PeerIdentity {
 
 extension PeerOptions {
     /// Reads the TLS files, where the configuration names some.
-    init(_ configuration: NodeConfiguration) throws(NodeStartError) {
-        self.init()
+    init(_ configuration: NodeConfiguration, _ memory: NodeMemory) throws(NodeStartError) {
+        self.init(memory: { memory.loops.account(of: $0) })
         guard let files = configuration.peerTLS else { return }
         guard !files.certificate.isEmpty, !files.key.isEmpty, !files.authority.isEmpty else {
             throw NodeStartError("TLS between nodes needs all three of peer-certificate, peer-key and peer-ca")

@@ -106,7 +106,7 @@ extension Setting {
 
     private static let bounds = [
         Setting(
-            name: "memory", help: "Memory for memtables, block cache and log buffers together.", defaultText: "1GiB"
+            name: "memory", help: "Memory for stores, log, callers and peers together.", defaultText: "1GiB"
         ) { text, configuration throws(SettingError) in
             configuration.memoryBytes = try size(text, in: Limits.memoryBytesMin...(1 << 42))
         },

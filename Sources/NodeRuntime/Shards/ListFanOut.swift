@@ -64,7 +64,7 @@ struct ListFanOut: Sendable {
                 break
             }
             cursor = self.cursor(behind: run.shards.upperBound)
-            if cursor == nil || items.count >= request.itemsMax || bytes >= Limits.listBytesMax { break }
+            if cursor == nil || items.count >= request.itemsMax || bytes >= lister.pageBytesMax { break }
         }
         return .page(
             ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted()))

@@ -10,13 +10,15 @@ import RocksStore
 struct Lister: Sendable {
     let table: ShardTable
     let time: NodeTime
+    /// Of the records of a page, before its last one.
+    let pageBytesMax: Int
 
     /// The page over `shards`, from the request's cursor or the first of them; its `missing` names those of them that
     /// cannot answer. `nil`: one of them is not this node's, or is just being given away, and nothing was listed.
     ///
     /// Blocks on the disk: on a thread of the read pool.
     func page(_ request: ListRequest, over shards: ClosedRange<UInt32>) -> ListPage? {
-        var page = PageBuilder(request: request, now: time.now())
+        var page = PageBuilder(request: request, bytesMax: pageBytesMax, now: time.now())
         var missing: [ShardID] = []
         var scanned: [ShardHost] = []
         for shard in shards.map({ ShardID($0) }) {
@@ -54,6 +56,7 @@ struct Lister: Sendable {
 /// A page as it grows.
 private struct PageBuilder {
     let request: ListRequest
+    let bytesMax: Int
     let now: Timestamp
     private(set) var items: [ListPage.Item] = []
     private(set) var isFull = false
@@ -61,8 +64,9 @@ private struct PageBuilder {
     private var bytes = 0
     private var rowsSeen = 0
 
-    init(request: ListRequest, now: Timestamp) {
+    init(request: ListRequest, bytesMax: Int, now: Timestamp) {
         self.request = request
+        self.bytesMax = bytesMax
         self.now = now
         cursor = request.after
     }
@@ -90,7 +94,7 @@ private struct PageBuilder {
 
     /// Looks at one row; false ends the page, before the row.
     mutating func take(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
-        if items.count == request.itemsMax || bytes >= Limits.listBytesMax || rowsSeen >= Limits.listRowsScannedMax {
+        if items.count == request.itemsMax || bytes >= bytesMax || rowsSeen >= Limits.listRowsScannedMax {
             isFull = true
             return false
         }

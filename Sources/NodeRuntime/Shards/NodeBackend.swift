@@ -20,7 +20,9 @@ final class NodeBackend: EntityBackend {
     private let calls: CallCount
     private let readPool: NIOThreadPool
     private let lists: ListFanOut
+    let lister: Lister
     private let forwarder: Forwarder
+    private let memory: NodeMemory
     private let logger: Logger
 
     /// How often an absence is read again because a batch was being written meanwhile, before the queue decides.
@@ -29,7 +31,7 @@ final class NodeBackend: EntityBackend {
     /// - Parameter hasPeers: whether there are, or may come to be, other nodes to send requests to.
     init(
         ringSeed: UInt64, limits: EntityLimits, hasPeers: Bool, table: ShardTable, loops: [ShardLoop], time: NodeTime,
-        calls: CallCount, readPool: NIOThreadPool, forwarder: Forwarder, logger: Logger
+        calls: CallCount, readPool: NIOThreadPool, forwarder: Forwarder, memory: NodeMemory, logger: Logger
     ) {
         self.ringSeed = ringSeed
         self.limits = limits
@@ -40,9 +42,11 @@ final class NodeBackend: EntityBackend {
         self.calls = calls
         self.readPool = readPool
         self.forwarder = forwarder
+        self.memory = memory
         self.logger = logger
+        lister = Lister(table: table, time: time, pageBytesMax: memory.shares.listPageBytes)
         lists = ListFanOut(
-            lister: Lister(table: table, time: time), table: table, view: forwarder.view, peers: forwarder.peers,
+            lister: lister, table: table, view: forwarder.view, peers: forwarder.peers,
             readPool: readPool, loop: loops[0].eventLoop)
         forwarder.serve(for: self)
     }
@@ -130,7 +134,10 @@ final class NodeBackend: EntityBackend {
                         self.readEntity(arrival, request, preconditions, host, tier: .disk)
                     }
                 case .found(let record, let position):
-                    return answer(arrival, record, at: position, preconditions, host)
+                    guard tier == .disk else { return answer(arrival, record, at: position, preconditions, host) }
+                    // It is handed to the connection's loop, where others may wait before it.
+                    guard let hold = hold(record) else { return deliver(noMemory(host), arrival.target) }
+                    return answer(arrival, record, at: position, preconditions, host, hold)
                 case .absent(let position):
                     return answer(arrival, nil, at: position, preconditions, host)
                 }
@@ -143,7 +150,7 @@ final class NodeBackend: EntityBackend {
 
     private func answer(
         _ arrival: Arrival, _ record: StoredRecord?, at position: Position, _ preconditions: Preconditions,
-        _ host: ShardHost
+        _ host: ShardHost, _ hold: MemoryHold? = nil
     ) {
         let place = ShardPosition(shard: host.shard, position: position)
         let answer: Answer =
@@ -152,14 +159,26 @@ final class NodeBackend: EntityBackend {
             case .notModified(let record): .notModified(record, place)
             case .refused(let problem, let version): .refused(problem, currentVersion: version, place)
             }
-        deliver(answer, of: arrival, from: host)
+        deliver(answer, of: arrival, from: host, hold)
+    }
+
+    private func hold(_ record: StoredRecord) -> MemoryHold? {
+        let bytes = record.encodedCount
+        return MemoryHold(bytes, of: memory.budget, as: MemoryRank(bytes: bytes, isRead: true))
+    }
+
+    private func noMemory(_ host: ShardHost) -> Answer {
+        .refused(NodeMemory.problem, currentVersion: nil, place(host.shard))
     }
 
     /// Ownership is checked after the read (rule R13): a value read before the shard was lost is not given out. The
     /// request goes to the queue, which knows or waits to know who owns the shard.
-    private func deliver(_ answer: Answer, of arrival: Arrival, from host: ShardHost) {
-        guard host.isServing else { return dispatch(arrival) }
-        deliver(answer, arrival.target)
+    private func deliver(_ answer: Answer, of arrival: Arrival, from host: ShardHost, _ hold: MemoryHold? = nil) {
+        guard host.isServing else {
+            hold?.giveBack()
+            return dispatch(arrival)
+        }
+        deliver(answer, arrival.target, hold)
     }
 
     private func readOutcome(
@@ -203,7 +222,14 @@ final class NodeBackend: EntityBackend {
     // MARK: Lists
 
     func list(_ request: ListRequest, replyTo target: ReplyTarget) {
-        Task { deliver(await lists.answer(request), target) }
+        Task {
+            guard var hold = memory.holdPage() else {
+                return deliver(.refused(NodeMemory.problem, currentVersion: nil, nil), target)
+            }
+            let answer = await lists.answer(request)
+            hold.shrink(to: answer.pageBytes)
+            deliver(answer, target, hold)
+        }
     }
 
     // MARK: Threads
@@ -220,12 +246,18 @@ final class NodeBackend: EntityBackend {
     }
 
     /// On the connection's loop at once, from elsewhere by way of it.
-    private func deliver(_ answer: Answer, _ target: ReplyTarget) {
+    ///
+    /// - Parameter hold: of the answer, until the connection has charged it to its own loop.
+    private func deliver(_ answer: Answer, _ target: ReplyTarget, _ hold: MemoryHold? = nil) {
         let loop = target.sink.eventLoop
         if loop.inEventLoop {
             target.sink.deliver(answer, slot: target.slot)
+            hold?.giveBack()
         } else {
-            loop.execute { self.deliverLate(answer, target) }
+            loop.execute {
+                self.deliverLate(answer, target)
+                hold?.giveBack()
+            }
         }
     }
 
@@ -233,5 +265,13 @@ final class NodeBackend: EntityBackend {
     func deliverLate(_ answer: Answer, _ target: ReplyTarget) {
         target.sink.deliver(answer, slot: target.slot)
         target.sink.flushAnswers()
+    }
+}
+
+extension Answer {
+    /// What the records of a page hold.
+    fileprivate var pageBytes: Int {
+        guard case .page(let page) = self else { return 0 }
+        return page.items.reduce(0) { $0 + $1.record.encodedCount + $1.keyBytes.count }
     }
 }

@@ -30,6 +30,7 @@ final class ShardLoop: @unchecked Sendable {
     private let flushes: FlushCoordinator
     private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
     private let settings: ShardMachine.Settings
+    private let memory: MemoryAccount
 
     private let inbox = NIOLockedValueBox(Inbox())
     /// Every loop of the node, by index. Set once before any request.
@@ -44,6 +45,7 @@ final class ShardLoop: @unchecked Sendable {
     /// Shards touched in this turn.
     private var dirty: [Int] = []
     private var turnScheduled = false
+    private var fetches: FetchSlots
     /// Answers of this turn, by the loop that they go to.
     private var outgoing: [[Delivery]] = []
 
@@ -53,7 +55,6 @@ final class ShardLoop: @unchecked Sendable {
         var isScheduled = false
     }
 
-
     struct Delivery {
         let target: ReplyTarget
         let answer: Answer
@@ -62,7 +63,7 @@ final class ShardLoop: @unchecked Sendable {
     init(
         index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
         fetchPool: NIOThreadPool, space: SpaceGuard, flushes: FlushCoordinator, settings: ShardMachine.Settings,
-        failure: @escaping @Sendable (ShardID, String) -> Void
+        memory: MemoryAccount, fetchesMax: Int, failure: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.index = index
         self.eventLoop = eventLoop
@@ -72,6 +73,8 @@ final class ShardLoop: @unchecked Sendable {
         self.space = space
         self.flushes = flushes
         self.settings = settings
+        self.memory = memory
+        fetches = FetchSlots(max: fetchesMax)
         self.failure = failure
         lines = Array(repeating: nil, count: shardCount)
     }
@@ -200,6 +203,7 @@ final class ShardLoop: @unchecked Sendable {
             return
         }
         guard line.host.takesRequests else { return refuseUnserved(arrival, line.host) }
+        guard line.charge(arrival.work, to: memory) else { return refuse(arrival, line.host, NodeMemory.problem) }
         let ticket = line.tickets.insert(
             TicketTable.Entry(target: arrival.target, time: arrival.time, isForwarded: arrival.isForwarded))
         switch arrival.work {
@@ -208,12 +212,16 @@ final class ShardLoop: @unchecked Sendable {
         case .read(let request):
             line.machine.read(request, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
         }
+        line.settleCharge(with: memory)
         touch(line, number)
     }
 
     private func refuseUnserved(_ arrival: Arrival, _ host: ShardHost) {
         let reason = host.troubleText ?? "it is not served here"
-        let problem = Problem(.shardUnavailable, "shard \(arrival.shard) is unavailable: \(reason)")
+        refuse(arrival, host, Problem(.shardUnavailable, "shard \(arrival.shard) is unavailable: \(reason)"))
+    }
+
+    private func refuse(_ arrival: Arrival, _ host: ShardHost, _ problem: Problem) {
         let place = ShardPosition(shard: arrival.shard, position: host.appliedPosition)
         send(Delivery(target: arrival.target, answer: .refused(problem, currentVersion: nil, place)))
         scheduleTurn()
@@ -279,7 +287,8 @@ final class ShardLoop: @unchecked Sendable {
         while let (ticket, answer) = line.machine.nextAnswer() {
             send(Delivery(target: line.tickets.remove(ticket).target, answer: answer))
         }
-        while let fetch = line.machine.nextFetch() { start(fetch, line) }
+        startFetches(line)
+        line.settleCharge(with: memory)
     }
 
     // MARK: Commit
@@ -318,7 +327,24 @@ final class ShardLoop: @unchecked Sendable {
 
     // MARK: Rows that only the disk knows
 
+    private func startFetches(_ line: ShardLine) {
+        while !fetches.isFull, let fetch = line.machine.nextFetch() { start(fetch, line) }
+        guard line.machine.wantsFetch, !line.waitsToFetch else { return }
+        line.waitsToFetch = true
+        fetches.wait(Int(line.host.shard.rawValue))
+    }
+
+    private func fetchEnded() {
+        fetches.end()
+        while let number = fetches.next() {
+            guard let line = lines[number] else { continue }
+            line.waitsToFetch = false
+            startFetches(line)
+        }
+    }
+
     private func start(_ fetch: Fetch, _ line: ShardLine) {
+        fetches.begin()
         let store = line.host.store
         let number = Int(line.host.shard.rawValue)
         fetchPool.submit { _ in
@@ -337,6 +363,7 @@ final class ShardLoop: @unchecked Sendable {
     private func finish(
         _ fetch: Fetch, _ number: Int, _ result: Result<(record: [UInt8]?, row: [UInt8]?), any Error>
     ) {
+        defer { fetchEnded() }
         guard let line = lines[number], line.host.takesRequests else { return }
         switch result {
         case .success(let rows):

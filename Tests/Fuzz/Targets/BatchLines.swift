@@ -29,7 +29,7 @@ private func lines(_ input: ArraySlice<UInt8>, step: Int) -> [[UInt8]?] {
     func add(_ line: LineSplitter.Line) {
         switch line {
         case .text(let text): found.append(text)
-        case .tooLong: found.append(nil)
+        case .tooLong, .givenUp: found.append(nil)
         }
     }
     var rest = input
