@@ -5,8 +5,8 @@
 /// | callers and peers: connections, requests, effects, answers | 1/8 and 24 MiB, at most 5/16 | 40 MiB | 152 MiB |
 /// | log: the groups being built and written | 1/16, at most two groups and the largest record | 8 MiB | 24 MiB |
 /// | memtables of all shards, those being flushed included | 5/16 | 40 MiB | 320 MiB |
-/// | set aside: copies that live for a moment | 1/16, at most 16 MiB | 8 MiB | 16 MiB |
-/// | block cache (data, index and filter blocks) | the rest | 32 MiB | 512 MiB |
+/// | set aside: copies that live for a moment | 1/8, at most 24 MiB | 16 MiB | 24 MiB |
+/// | block cache (data, index and filter blocks) | the rest | 24 MiB | 504 MiB |
 ///
 /// What waits in the log's queue belongs to callers and is charged to them. Beside the shares stand the process itself,
 /// about 0.3 MiB an open shard, and what the allocator cannot give back.
@@ -25,7 +25,7 @@ public struct MemoryShares: Sendable, Equatable {
         callerBytes = min(memoryBytes / 16 * 5, memoryBytes / 8 + (24 << 20))
         logBytes = min(memoryBytes / 16, 2 * Limits.groupBytesMax + Limits.entityBytesCeiling)
         memtableBytes = memoryBytes / 16 * 5
-        setAsideBytes = min(memoryBytes / 16, 16 << 20)
+        setAsideBytes = min(memoryBytes / 8, 24 << 20)
         blockCacheBytes = memoryBytes - callerBytes - logBytes - memtableBytes - setAsideBytes
     }
 

@@ -31,7 +31,7 @@ import Testing
             shares.callerBytes, shares.logBytes, shares.memtableBytes, shares.setAsideBytes, shares.blockCacheBytes,
         ]
         #expect(parts.reduce(0, +) == memory)
-        #expect(shares.blockCacheBytes >= memory / 4)
+        #expect(shares.blockCacheBytes >= memory / 16 * 3)
         #expect(shares.logQueueBytes <= shares.callerBytes)
         #expect(shares.shardQueueBytes <= shares.logQueueBytes)
         let bounds = MemoryBounds(capacityBytes: shares.callerBytes, loops: 8)
