@@ -46,7 +46,9 @@ final class AllocatorCare: Sendable {
         let flushes = flushCount()
         let isFlushed = flushesSeen.exchange(flushes, ordering: .relaxed) != flushes
         let bytesMin = max(Limits.allocatorTrimBytesMin, budget.bounds.capacityBytes / 8)
-        if budget.takeFall(ofAtLeast: bytesMin) || isFlushed { looksLeft.store(Self.looksAfterFall, ordering: .relaxed) }
+        if budget.takeFall(ofAtLeast: bytesMin) || isFlushed {
+            looksLeft.store(Self.looksAfterFall, ordering: .relaxed)
+        }
         guard looksLeft.load(ordering: .relaxed) > 0 else { return }
         looksLeft.subtract(1, ordering: .relaxed)
         pool.submit { _ in ks_allocator_trim() }
