@@ -99,7 +99,7 @@ import Testing
         try front.send(
             EntityRouteTests.request(
                 "PATCH /v1/entities/user/a",
-                "Content-Type: application/merge-patch+json\r\nPrefer: return=representation\r\n", body: document))
+                "Content-Type: application/merge-patch+json", "Prefer: return=representation", body: document))
         account.chargeAnyway(8 << 20, for: .effects)
         front.release(0)
         let response = try #require(try front.takeResponses().first)

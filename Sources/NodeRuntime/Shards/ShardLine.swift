@@ -37,11 +37,13 @@ final class ShardLine {
     /// entity is known only then: it is charged as it is made, and the next one finds less room.
     ///
     /// Whatever its size it goes before what is only beginning: else bodies that are still coming would take the room
-    /// that those need which are there.
+    /// that those need which are there. A patch, whose size is not known, leaves alone what large charges do.
     func charge(_ work: ShardMachine.Work, to memory: MemoryAccount) -> Bool {
         guard case .write(let operation) = work else { return true }
         let bytes = memory.budget.bounds.clamped(operation.byteCount + Self.effectOverheadBytes)
-        guard memory.charge(bytes, for: .effects, as: .small) else { return false }
+        var rank = MemoryRank.small
+        if case .patch = operation.action { rank = .large }
+        guard memory.charge(bytes, for: .effects, as: rank) else { return false }
         effectCharge += bytes
         return true
     }
