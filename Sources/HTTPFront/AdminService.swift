@@ -12,6 +12,9 @@ final class AdminService: RequestService {
 
     func position(of key: EntityKey) -> ShardPosition? { nil }
 
+    /// What was asked is carried out to its end, and nobody is told.
+    func callerLeft(_ sink: any ConnectionSink) {}
+
     func admit(_ head: RequestHead, _ loop: LoopContext) -> Admission {
         do throws(Problem) {
             let request = try Self.request(head)

@@ -61,7 +61,9 @@ extension ConnectionHandler: LoopConnection {
         timer = nil
         context = nil
         firstSlot += UInt64(exchanges.count)
+        let leavesLists = waitsForList
         exchanges.removeAll()
+        if leavesLists { service.callerLeft(self) }
         batch?.exchange.leave()
         batch = nil
         intake = .none

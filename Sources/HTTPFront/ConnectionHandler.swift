@@ -128,6 +128,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
             return
         }
         settle()
+        watchForAbsence()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

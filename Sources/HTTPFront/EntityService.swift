@@ -23,6 +23,8 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         }
     }
 
+    func callerLeft(_ sink: any ConnectionSink) { backend.callerLeft(sink) }
+
     func admit(_ head: RequestHead, _ loop: LoopContext) -> Admission {
         guard head.form == .path else {
             return .refuse(Self.wrongMethod("GET, HEAD, PUT, PATCH, DELETE, POST"), .other)

@@ -154,6 +154,9 @@ protocol RequestService: AnyObject, Sendable {
     /// Answered exactly once through `sink`, as ``EntityBackend`` says.
     func run(_ work: consuming Work, body: consuming [UInt8], replyTo sink: any ConnectionSink, slot: UInt64)
 
+    /// The connection has closed, with work of long duration under way.
+    func callerLeft(_ sink: any ConnectionSink)
+
     /// For a refusal that the connection makes by itself.
     func position(of key: EntityKey) -> ShardPosition?
 }

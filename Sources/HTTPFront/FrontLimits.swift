@@ -16,6 +16,9 @@ enum FrontLimits {
     /// does not destroy the answer on its way (RFC 9112 §9.6).
     static let lingerSecondsMax: UInt64 = 5
     static let lingerBytesMax = 2 * Limits.entityBytesCeiling
+    /// A caller that has shut its side, and waits for a list this long, is asked whether it is still there.
+    static let absenceMilliseconds: Int64 = 200
+    static let absenceAgainMilliseconds: Int64 = 1000
     /// The timer of a connection comes at least this often. No deadline is nearer than this when it is set, so that
     /// setting one never needs to move the timer.
     static let tickSecondsMax: UInt64 = 5

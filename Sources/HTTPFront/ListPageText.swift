@@ -48,7 +48,7 @@ extension ByteBuffer {
         writeStaticString(",\"etag\":")
         writeTagText(record.version)
         writeStaticString(",\"bytes\":")
-        writeDecimal(record.state.count)
+        writeDecimal(item.stateByteCount)
         writeStaticString(",\"content-type\":")
         writeContentTypeText(record)
         writeStaticString(",\"updated\":\"")

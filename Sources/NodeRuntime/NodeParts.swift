@@ -28,7 +28,8 @@ final class NodeParts: Sendable {
     let resources: StoreResources
     let loops: [ShardLoop]
     let time: NodeTime
-    let readPool: NIOThreadPool
+    let lists: NodeLists
+    private let readPool: NIOThreadPool
     private let configuration: NodeConfiguration
     private let expiry: ExpiryClock
     /// Holds the lock for as long as the node's parts live.
@@ -37,7 +38,7 @@ final class NodeParts: Sendable {
     private let timers = NIOLockedValueBox<[RepeatedTask]>([])
     private let logger: Logger
 
-    /// Threads that wait for the disk on behalf of reads and lists.
+    /// Threads that wait for the disk on behalf of reads.
     private static let readThreads = 4
     /// How long a stop waits for what the shards still have in flight.
     private static let idleLimit = TimeAmount.seconds(8)
@@ -112,6 +113,7 @@ final class NodeParts: Sendable {
         space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
         loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, failure)
         router.loops.withLockedValue { [loops] in $0 = loops }
+        lists = NodeLists(lister: Lister(table: table, time: time), loop: loops[0].eventLoop)
         let calls = CallCount()
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
@@ -121,7 +123,8 @@ final class NodeParts: Sendable {
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, hasPeers: !isAlone, table: table,
-            loops: loops, time: time, calls: calls, readPool: readPool, forwarder: cluster.forwarder, logger: logger)
+            loops: loops, time: time, calls: calls, readPool: readPool, lists: lists, forwarder: cluster.forwarder,
+            logger: logger)
         for loop in loops {
             let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
             loop.start(hosts: own, peers: loops, elsewhere: cluster.forwarder)
@@ -202,7 +205,7 @@ final class NodeParts: Sendable {
     func view(listen: HostPort, admin: HostPort) -> NodeView {
         NodeView(
             membership: membership, cluster: cluster, listen: listen, admin: admin, table: table, loops: loops,
-            log: log, flushes: flushes, space: space, resources: resources)
+            log: log, flushes: flushes, space: space, resources: resources, lists: lists)
     }
 
     /// After the listeners have closed: waits for what is in flight, makes everything durable in the stores, and marks
@@ -213,6 +216,7 @@ final class NodeParts: Sendable {
         for timer in timers.withLockedValue({ $0 }) { timer.cancel() }
         let deadline = NIODeadline.now() + Self.idleLimit
         for loop in loops { try await loop.whenIdle(until: deadline).get() }
+        try await lists.shutdown()
         try await readPool.runIfActive { self.flushAndClose() }
         try await readPool.shutdownGracefully()
     }

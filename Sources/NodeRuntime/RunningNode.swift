@@ -62,8 +62,8 @@ struct RunningNode {
             adminAddress: configuration.advertiseAdmin ?? HostPort(admin.localAddress))
         desk.open(
             PeerDesk.Parts(
-                backend: parts.backend, lister: Lister(table: parts.table, time: parts.time),
-                readPool: parts.readPool, view: parts.cluster.view, keeper: parts.cluster.keeper))
+                backend: parts.backend, lists: parts.lists, view: parts.cluster.view,
+                keeper: parts.cluster.keeper))
         server.withLockedValue { $0 = front }
         view.withLockedValue { $0 = parts.view(listen: node.clientAddress, admin: node.adminAddress) }
         let addresses = NodeAddresses(
@@ -111,6 +111,7 @@ struct RunningNode {
     func stop() async {
         logger.notice("stopping: answering what is in flight", metadata: ["node": "\(parts.membership.node.id)"])
         status.become(unreadyBecause: "shutting down")
+        parts.lists.close()
         await front.shutDown(within: Self.drainLimit)
         peerDesk.close()
         await peerServer.shutDown(within: .seconds(2))

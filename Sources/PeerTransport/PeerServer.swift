@@ -20,6 +20,10 @@ public struct PeerReply: Sendable {
     /// The loop of the connection that the request came on.
     public var eventLoop: any EventLoop { connection.eventLoop }
 
+    /// Calls `body` where the connection ends before the request has been answered; not where it has been answered. On
+    /// the loop.
+    public func whenLost(_ body: @escaping @Sendable () -> Void) { connection.whenLost(id, body) }
+
     /// Answers. Where the connection is gone, nothing happens.
     public func send(_ response: PeerResponse) {
         if connection.eventLoop.inEventLoop { return connection.answer(id, response) }

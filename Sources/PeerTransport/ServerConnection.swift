@@ -29,6 +29,8 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     /// The bytes of each request that has not been answered, by id.
     private var open: [UInt64: Int] = [:]
     private var openBytes = 0
+    /// What is done where the connection ends before a request has been answered, by id.
+    private var whenLost: [UInt64: @Sendable () -> Void] = [:]
     private var frameBytesMax = Limits.peerHelloBytesMax
     private var isWritable = true
     private var isTaking = false
@@ -61,8 +63,15 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             preconditionFailure("request \(id) of a peer is answered once")
         }
         openBytes -= bytes
+        whenLost[id] = nil
         write(response, id: id)
         takeFrames()
+    }
+
+    /// On the loop.
+    func whenLost(_ id: UInt64, _ body: @escaping @Sendable () -> Void) {
+        if isClosed { return body() }
+        if open[id] != nil { whenLost[id] = body }
     }
 
     private func write(_ response: PeerResponse, id: UInt64) {
@@ -157,6 +166,9 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         stage = .closed
         open = [:]
         openBytes = 0
+        let lost = whenLost.values
+        whenLost = [:]
+        for body in lost { body() }
         handshake?.cancel()
         ticking?.cancel()
         context?.close(promise: nil)

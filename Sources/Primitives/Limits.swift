@@ -47,6 +47,19 @@ public enum Limits {
     public static let requestSecondsMax: UInt64 = 30
     /// What has not answered a list by then is named in it as missing: before the request itself is given up.
     public static let listSecondsMax: UInt64 = 20
+    /// Lists that a node makes pages for at once; it counts those that peers ask of it by themselves.
+    public static let listsUnderWayMax = 16
+    /// Lists behind those; beyond it they are refused.
+    public static let listsWaitingMax = 256
+    /// A list that has waited for its turn this long is refused.
+    public static let listWaitSecondsMax: UInt64 = 10
+    /// A page ends early when it has been looked for this long; its cursor goes on from there.
+    public static let listScanSecondsMax: UInt64 = 5
+    /// One turn of a list on a thread.
+    public static let listTurnNanosecondsMax: UInt64 = 4_000_000
+    /// A scan looks at the clock, and whether its caller has left, after so many rows or bytes of rows.
+    public static let listLookRowsMax = 256
+    public static let listLookBytesMax = 256 << 10
     public static let retryAfterSecondsMax: UInt64 = 5
 
     // MARK: Shard queue (DESIGN §4)

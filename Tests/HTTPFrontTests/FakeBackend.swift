@@ -19,6 +19,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
     private(set) var reads: [ReadRequest] = []
     private(set) var writes: [WriteOperation] = []
     private(set) var lists: [ListRequest] = []
+    /// Callers that left before their lists were answered.
+    private(set) var departures = 0
     private(set) var records: [[UInt8]: StoredRecord] = [:]
     private var position = Position(100)
     private var held: [() -> Void] = []
@@ -63,6 +65,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
         lists.append(request)
         answer(target) { .page(self.page) }
     }
+
+    func callerLeft(_ sink: any ReplySink) { departures += 1 }
 
     private var here: ShardPosition { ShardPosition(shard: Self.shard, position: position) }
 

@@ -48,4 +48,6 @@ final class MemoryBackend: EntityBackend {
         let page = ListPage(items: [], next: nil, shardCount: 1, missing: [])
         target.sink.deliver(.page(page), slot: target.slot)
     }
+
+    func callerLeft(_ sink: any ReplySink) {}
 }

@@ -17,6 +17,7 @@ struct NodeMetrics {
         var text = PrometheusText()
         if let front { http(await front.counters(), &text) }
         await queues(&text)
+        lists(&text)
         log(&text)
         stores(&text)
         moves(&text)
@@ -56,6 +57,21 @@ struct NodeMetrics {
         }
         text.gauge("queue_operations", "Operations admitted and not yet answered.", items)
         text.gauge("queue_bytes", "Bytes that those operations hold.", bytes)
+    }
+
+    private func lists(_ text: inout PrometheusText) {
+        let desks = [("callers", view.lists.own.counts), ("peers", view.lists.forPeers.counts)]
+        text.gauges(
+            "lists_running", "Lists under way, by who asks.", label: "for", desks.map { ($0.0, UInt64($0.1.underWay)) })
+        text.gauges(
+            "lists_queued", "Lists that wait for their turn.", label: "for",
+            desks.map { ($0.0, UInt64($0.1.waiting)) })
+        text.counters(
+            "lists_refused_total", "Lists that were too many, or had waited for too long.", label: "for",
+            desks.map { ($0.0, $0.1.refused) })
+        text.counters(
+            "lists_cancelled_total", "Lists whose caller left before they had ended.", label: "for",
+            desks.map { ($0.0, $0.1.cancelled) })
     }
 
     private func log(_ text: inout PrometheusText) {

@@ -22,6 +22,7 @@ struct NodeView: Sendable {
     let flushes: FlushCoordinator
     let space: SpaceGuard
     let resources: StoreResources
+    let lists: NodeLists
 
     var node: NodeID { membership.node.id }
     var survey: ClusterSurvey { ClusterSurvey(cluster, loops[0].eventLoop) }

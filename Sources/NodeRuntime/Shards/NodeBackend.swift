@@ -19,7 +19,8 @@ final class NodeBackend: EntityBackend {
     private let time: NodeTime
     private let calls: CallCount
     private let readPool: NIOThreadPool
-    private let lists: ListFanOut
+    private let lists: NodeLists
+    private let fanOut: ListFanOut
     private let forwarder: Forwarder
     private let logger: Logger
 
@@ -29,7 +30,7 @@ final class NodeBackend: EntityBackend {
     /// - Parameter hasPeers: whether there are, or may come to be, other nodes to send requests to.
     init(
         ringSeed: UInt64, limits: EntityLimits, hasPeers: Bool, table: ShardTable, loops: [ShardLoop], time: NodeTime,
-        calls: CallCount, readPool: NIOThreadPool, forwarder: Forwarder, logger: Logger
+        calls: CallCount, readPool: NIOThreadPool, lists: NodeLists, forwarder: Forwarder, logger: Logger
     ) {
         self.ringSeed = ringSeed
         self.limits = limits
@@ -41,11 +42,13 @@ final class NodeBackend: EntityBackend {
         self.readPool = readPool
         self.forwarder = forwarder
         self.logger = logger
-        lists = ListFanOut(
-            lister: Lister(table: table, time: time), table: table, view: forwarder.view, peers: forwarder.peers,
-            readPool: readPool, loop: loops[0].eventLoop)
+        self.lists = lists
+        fanOut = ListFanOut(
+            scans: lists.scans, table: table, view: forwarder.view, peers: forwarder.peers, loop: loops[0].eventLoop)
         forwarder.serve(for: self)
     }
+
+    var shardCount: Int { table.ring.shardCount }
 
     func shard(of key: EntityKey) -> ShardID { table.shard(of: key.ringHash) }
 
@@ -203,7 +206,35 @@ final class NodeBackend: EntityBackend {
     // MARK: Lists
 
     func list(_ request: ListRequest, replyTo target: ReplyTarget) {
-        Task { deliver(await lists.answer(request), target) }
+        let deadline = NIODeadline.now() + .seconds(Int64(Limits.listSecondsMax))
+        lists.own.submit(
+            of: Self.caller(target.sink), refuse: { self.deliver(.failure(.refused($0)), target) },
+            begin: { life in
+                Task {
+                    let made = await self.fanOut.page(request, of: life, until: deadline)
+                    self.deliver(made, target)
+                    self.lists.own.ended(life)
+                }
+            })
+    }
+
+    func callerLeft(_ sink: any ReplySink) { lists.own.leave(Self.caller(sink)) }
+
+    /// A connection, for as long as it has lists.
+    private static func caller(_ sink: any ReplySink) -> ListQueue.Caller {
+        ListQueue.Caller(UInt(bitPattern: ObjectIdentifier(sink)))
+    }
+
+    private func deliver(_ made: Result<ListPage, ListFailure>, _ target: ReplyTarget) {
+        let answer: Answer
+        switch made {
+        case .success(let page): answer = .page(page)
+        case .failure(let failure):
+            guard let problem = failure.problem else { return }
+            answer = .refused(problem, currentVersion: nil, nil)
+        }
+        // A list may be refused in a call that another connection of the same loop has made.
+        target.sink.eventLoop.execute { self.deliverLate(answer, target) }
     }
 
     // MARK: Threads
