@@ -55,7 +55,7 @@ extension ConnectionHandler: LoopConnection {
         if case .closed = phase { return }
         phase = .closed
         loop.remove(self)
-        loop.cap.release()
+        leaveAllowance()
         loop.counters.connectionsClosed &+= 1
         timer?.cancel()
         timer = nil

@@ -31,7 +31,8 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     let eventLoop: any EventLoop
     var context: ChannelHandlerContext?
     var indexInLoop = 0
-    private var isWithinCap = true
+    private var verdict = ConnectionAllowance.Verdict.dropped
+    private var address: CallerAddress?
 
     // Reading.
     var phase = Phase.serving
@@ -76,7 +77,8 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
         self.context = context
         loop.counters.connectionsAccepted &+= 1
         loop.add(self)
-        isWithinCap = loop.cap.acquire()
+        address = context.remoteAddress.flatMap(CallerAddress.init)
+        verdict = loop.cap.open(of: address)
         setTimer()
         if context.channel.isActive { begin() }
     }
@@ -87,14 +89,21 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     }
 
     private func begin() {
-        if loop.isDraining {
-            phase = .finishing
-        } else if !isWithinCap {
+        switch verdict {
+        case _ where loop.isDraining: phase = .finishing
+        case .served: break
+        case .told(let bound):
             loop.counters.connectionsRefused &+= 1
-            refuseConnection(Refusal(Problem(.overloaded, "too many connections")), route: .other)
+            refuseConnection(Refusal(Problem(.overloaded, bound.words)), route: .other)
+        case .dropped:
+            loop.counters.connectionsRefused &+= 1
+            abandon()
         }
         settle()
     }
+
+    /// Gives the connection's place back. Once.
+    func leaveAllowance() { loop.cap.close(verdict, of: address) }
 
     func channelInactive(context: ChannelHandlerContext) { closed() }
 

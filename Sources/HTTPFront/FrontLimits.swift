@@ -16,6 +16,10 @@ enum FrontLimits {
     /// does not destroy the answer on its way (RFC 9112 §9.6).
     static let lingerSecondsMax: UInt64 = 5
     static let lingerBytesMax = 2 * Limits.entityBytesCeiling
+    /// Connections over the bound that are told so; any more are closed without a word.
+    static let refusedConnectionsMax = 64
+    /// Of the connections of a listener, one address holds this part at most.
+    static let addressShare = 2
     /// A caller that has shut its side, and waits for a list this long, is asked whether it is still there.
     static let absenceMilliseconds: Int64 = 200
     static let absenceAgainMilliseconds: Int64 = 1000

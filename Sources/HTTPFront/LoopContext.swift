@@ -1,6 +1,5 @@
 internal import NIOCore
 internal import Primitives
-internal import Synchronization
 
 /// What the connections of one event loop share: the date, counters, scratch memory, and the list of those connections.
 /// Everything here is touched on that loop only.
@@ -83,19 +82,6 @@ final class LoopContext {
     func abandonAll() {
         for connection in Array(connections) { connection.abandon() }
     }
-}
-
-/// The count of open connections of one listener, over all its loops.
-final class ConnectionCap: Sendable {
-    private let open = Atomic<Int>(0)
-    private let max: Int
-
-    init(max: Int) { self.max = max }
-
-    /// Counts one more. False when that is over the limit; it must be given back all the same.
-    func acquire() -> Bool { open.add(1, ordering: .relaxed).newValue <= max }
-
-    func release() { open.subtract(1, ordering: .relaxed) }
 }
 
 /// A connection as its loop's list sees it.
