@@ -69,6 +69,7 @@ final class EntityService<Backend: EntityBackend>: RequestService {
                 default: .write(try deleteDraft(head, key))
                 }
             try checkLength(head)
+            if case .write = work, let problem = backend.overload(of: key) { throw problem }
             return .run(work, route, bodyBytesMax: backend.limits.entityBytesMax)
         } catch {
             return .refuse(Refusal(error, position: backend.currentPosition(of: key)), route)

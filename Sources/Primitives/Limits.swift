@@ -69,6 +69,9 @@ public enum Limits {
     /// When the oldest write of a shard has waited this long, new ones are refused.
     public static let queueAgeMillisecondsMax: UInt64 = 1000
 
+    /// After a write of a shard was refused for want of room, further ones are refused where they come in for so long.
+    public static let overloadPauseMilliseconds: UInt64 = 5
+
     // MARK: Log (DESIGN §6)
 
     public static let segmentBytes = 64 << 20

@@ -12,6 +12,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
 
     /// Keeps answers until ``release(_:)``.
     var isHolding = false
+    /// Refuses writes with this before their bodies have come.
+    var overload: Problem?
     /// Refuses everything with this.
     var refusal: Problem?
     var page = ListPage(items: [], next: nil, shardCount: 64, missing: [])
@@ -50,6 +52,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
     // MARK: EntityBackend
 
     func currentPosition(of key: EntityKey) -> ShardPosition? { here }
+
+    func overload(of key: EntityKey) -> Problem? { overload }
 
     func read(_ request: ReadRequest, replyTo target: ReplyTarget) {
         reads.append(request)

@@ -84,11 +84,23 @@ final class NodeBackend: EntityBackend {
     func dispatch(_ arrival: Arrival) {
         switch table[arrival.shard] {
         case .served(let host) where host.takesRequests:
+            if case .write = arrival.work, host.isOverloaded {
+                return deliver(.refused(overload(of: host), currentVersion: nil, place(host.shard)), arrival.target)
+            }
             loops[Int(arrival.shard.rawValue) % loops.count].submit(arrival)
         case .served(let host) where !host.hasFailed: forwarder.redirect(arrival)
         case .elsewhere: forwarder.redirect(arrival)
         case .served, .unavailable: refuseUnavailable(arrival.shard, replyTo: arrival.target)
         }
+    }
+
+    func overload(of key: EntityKey) -> Problem? {
+        guard case .served(let host) = table[table.shard(of: key.ringHash)], host.isOverloaded else { return nil }
+        return overload(of: host)
+    }
+
+    private func overload(of host: ShardHost) -> Problem {
+        Problem(.overloaded, "shard \(host.shard) has all the writes that it takes; try again shortly")
     }
 
     private func refuseUnavailable(_ shard: ShardID, replyTo target: ReplyTarget) {

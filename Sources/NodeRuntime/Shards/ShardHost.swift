@@ -18,6 +18,8 @@ final class ShardHost: Sendable {
     /// The position that the store reads back.
     private let appliedPositionRaw: Synchronization.Atomic<UInt64>
     private let service = Synchronization.Atomic(Service.serving.rawValue)
+    /// Nanoseconds of the monotonic clock; zero where no write was refused since it was last looked at.
+    private let overloadedUntil = Synchronization.Atomic<UInt64>(0)
     /// Why the shard is not served any more, or what of it cannot be read.
     private let trouble = NIOLockedValueBox<String?>(nil)
 
@@ -74,6 +76,22 @@ final class ShardHost: Sendable {
 
     /// The shard is another node's: nothing is served from this host any more.
     func becomeLost() { service.store(Service.lost.rawValue, ordering: .releasing) }
+
+    /// The shard has just refused a write for want of room.
+    func noteOverload() {
+        let until = NodeTime.monotonic().adding(nanoseconds: Limits.overloadPauseMilliseconds * 1_000_000)
+        overloadedUntil.store(until.nanoseconds, ordering: .relaxed)
+    }
+
+    /// Whether another write would be refused, too, by all that is known: it need not come to the queue. Any thread.
+    var isOverloaded: Bool {
+        let until = overloadedUntil.load(ordering: .relaxed)
+        if until == 0 { return false }
+        if NodeTime.monotonic().nanoseconds < until { return true }
+        // One write more finds out; a refusal that has come meanwhile is noted again by the next one.
+        overloadedUntil.store(0, ordering: .relaxed)
+        return false
+    }
 
     /// A row could not be read. The shard serves on, but says so.
     func noteDamage(_ reason: String) { trouble.withLockedValue { $0 = $0 ?? reason } }

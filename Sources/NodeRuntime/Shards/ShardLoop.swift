@@ -277,6 +277,7 @@ final class ShardLoop: @unchecked Sendable {
     /// Takes out of the machine what may leave it: answers and fetches.
     private func drain(_ line: ShardLine) {
         while let (ticket, answer) = line.machine.nextAnswer() {
+            if case .refused(let problem, _, _) = answer, problem.code == .overloaded { line.host.noteOverload() }
             send(Delivery(target: line.tickets.remove(ticket).target, answer: answer))
         }
         while let fetch = line.machine.nextFetch() { start(fetch, line) }
