@@ -56,6 +56,8 @@ public struct ListPage: Sendable {
     /// Shards of the cluster, and those that could not answer, ascending.
     public var shardCount: Int
     public var missing: [ShardID]
+    /// The page as its caller reads it, where that has been made ahead; then `items` are empty.
+    public var text: [UInt8]?
 
     public init(items: [Item], next: ListCursor?, shardCount: Int, missing: [ShardID]) {
         self.items = items

@@ -1,4 +1,4 @@
-internal import Entities
+public import Entities
 internal import NIOCore
 internal import Primitives
 
@@ -13,11 +13,26 @@ enum ListPageText {
     private static let shardsShownMax = 32
 }
 
+extension ListPage {
+    /// Makes the text of the page, which takes a while where it is long: on no event loop. Any thread.
+    ///
+    /// - Parameter yield: called between items, every few dozen.
+    public mutating func makeText(withValues: Bool, yield: () -> Void) {
+        var buffer = ByteBuffer()
+        buffer.writePage(self, withValues: withValues, yield: yield)
+        text = Array(buffer.readableBytesView)
+        items = []
+    }
+}
+
 extension ByteBuffer {
+    private static let itemsBetweenYields = 32
+
     /// The answer to a list (API §1).
-    mutating func writePage(_ page: ListPage, withValues: Bool) {
+    mutating func writePage(_ page: ListPage, withValues: Bool, yield: () -> Void = {}) {
         writeStaticString("{\"items\":[")
         for (index, item) in page.items.enumerated() {
+            if index % Self.itemsBetweenYields == 0 { yield() }
             if index > 0 { writeInteger(UInt8(ascii: ",")) }
             writeItem(item, withValue: withValues)
         }

@@ -81,7 +81,11 @@ struct ReplyWriter {
             return write(Refusal(ListPageText.missingProblem(page.missing)), to: &output)
         }
         loop.bodyScratch.clear()
-        loop.bodyScratch.writePage(page, withValues: listShape?.withValues == true)
+        if let text = page.text {
+            loop.bodyScratch.writeBytes(text)
+        } else {
+            loop.bodyScratch.writePage(page, withValues: listShape?.withValues == true)
+        }
         output.writeStatus(200, date: loop.date())
         writeScratchBody("application/json", to: &output)
         // A page with values may be large; its memory is not kept for the life of the loop.

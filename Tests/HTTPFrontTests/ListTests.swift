@@ -34,6 +34,11 @@ import Testing
                 "content-type":"application/json","updated":"1994-11-06T08:49:37.123Z"}],"cursor":"\#(text)",\#
                 "harvest":{"answered":62,"of":64,"missing":[3,17]}}
                 """#)
+        // A text that was made ahead, off the loop, is the same.
+        var yields = 0
+        front.backend.page.makeText(withValues: false) { yields += 1 }
+        #expect(front.backend.page.items.isEmpty && yields == 1)
+        #expect(try front.ask(Self.list("user")).body == response.body)
         let request = try #require(front.backend.lists.first)
         #expect(request.keyPrefix == Array("user/".utf8))
         #expect(request.itemsMax == Limits.listItemsDefault)

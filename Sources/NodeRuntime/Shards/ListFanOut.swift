@@ -68,8 +68,8 @@ struct ListFanOut: Sendable {
             cursor = self.cursor(behind: run.shards.upperBound)
             if cursor == nil || items.count >= request.itemsMax || bytes >= Limits.listBytesMax { break }
         }
-        return .success(
-            ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted()))
+        let page = ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted())
+        return .success(await scans.withText(page, withValues: request.withValues))
     }
 
     /// Shards that are known not to answer, wherever the page is; one that it comes to and that answers is none.

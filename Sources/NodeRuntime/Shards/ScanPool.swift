@@ -1,5 +1,7 @@
 import CPosixShims
 import Entities
+import Glibc
+import HTTPFront
 import NIOPosix
 import Primitives
 
@@ -47,7 +49,9 @@ final class ScanPool: Sendable {
             var scan = scan
             let turnEnd = NodeTime.monotonic().adding(nanoseconds: Limits.listTurnNanosecondsMax)
             let progress = self.lister.advance(&scan) {
-                life.refusal != nil || NodeTime.monotonic() >= turnEnd
+                // Whoever has become ready meanwhile goes first: low priority alone lets a turn run on for a while.
+                sched_yield()
+                return life.refusal != nil || NodeTime.monotonic() >= turnEnd
             }
             if let refusal = life.refusal { return done(.refused(refusal)) }
             switch progress {
@@ -66,6 +70,19 @@ final class ScanPool: Sendable {
     func run(_ scan: RangeScan, of life: ListLife) async -> Outcome {
         await withCheckedContinuation { continuation in
             run(scan, of: life) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// Makes the text of a page, behind the turns of other lists. A page without one is as good.
+    func withText(_ page: ListPage, withValues: Bool) async -> ListPage {
+        await withCheckedContinuation { continuation in
+            threads.submit { state in
+                guard state == .active else { return continuation.resume(returning: page) }
+                ks_set_niceness(Self.niceness)
+                var page = page
+                page.makeText(withValues: withValues) { sched_yield() }
+                continuation.resume(returning: page)
+            }
         }
     }
 
