@@ -150,6 +150,13 @@ public enum Limits {
     /// What an operation says of itself.
     public static let operationDetailBytesMax = 1000
 
+    // MARK: Text for people
+
+    /// Combining marks that one letter may carry where text is shown; further ones are escaped.
+    public static let marksInRowMax = 6
+    /// A message of the tool; longer ones are cut.
+    public static let messageBytesMax = 16 << 10
+
     // MARK: Memory (`--memory`)
 
     public static let memoryBytesDefault = 1 << 30

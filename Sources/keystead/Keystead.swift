@@ -1,4 +1,5 @@
 import ArgumentParser
+import Primitives
 
 /// The server's command line.
 @main
@@ -19,8 +20,21 @@ struct Keystead: AsyncParsableCommand {
             }
         } catch {
             let code = exitCode(for: error)
-            if code == .validationFailure { Exit.usage(fullMessage(for: error)) }
+            if code == .validationFailure { Exit.usage(fullMessage(for: printable(error))) }
             exit(withError: error)
+        }
+    }
+
+    /// What the parser says of bad arguments repeats them: it is given them as they can be shown.
+    private static func printable(_ error: any Error) -> any Error {
+        let arguments = CommandLine.arguments.dropFirst()
+        let shown = arguments.map { VisibleText.escaped($0) }
+        guard shown != Array(arguments) else { return error }
+        do {
+            _ = try parseAsRoot(shown)
+            return ValidationError("these arguments hold characters that cannot be shown")
+        } catch {
+            return error
         }
     }
 }

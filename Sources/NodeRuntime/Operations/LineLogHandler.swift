@@ -30,16 +30,11 @@ public struct LineLogHandler: LogHandler {
     }
 
     private func text(_ event: LogEvent, _ fields: [(String, String)]) -> String {
-        let tail = fields.map { " \($0.0)=\($0.1)" }.joined()
-        return "\(Self.timeText()) \(event.level.rawValue.uppercased()) \(event.message)\(tail)"
+        LogLine.text(Self.timeText(), event.level, "\(event.message)", fields)
     }
 
     private func json(_ event: LogEvent, _ fields: [(String, String)]) -> String {
-        let head = [
-            ("time", Self.timeText()), ("level", event.level.rawValue), ("logger", label),
-            ("message", "\(event.message)"),
-        ]
-        return "{" + (head + fields).map { "\(Self.quoted($0.0)):\(Self.quoted($0.1))" }.joined(separator: ",") + "}"
+        LogLine.json(Self.timeText(), event.level, label, "\(event.message)", fields)
     }
 
     private static func timeText() -> String {
@@ -52,20 +47,5 @@ public struct LineLogHandler: LogHandler {
         let padded = String(repeating: "0", count: 3 - "\(milliseconds)".count) + "\(milliseconds)"
         return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T"
             + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(padded)Z"
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case _ where scalar.value < 0x20:
-                result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }
