@@ -68,6 +68,7 @@ extension ConnectionHandler: BatchExchange.Owner {
         owesContinue = false
         loop.counters.count(.batch, status: 200)
         output.writeStatus(200, date: loop.date())
+        output.writeBytes(loop.clusterField)
         output.writeStaticString("Content-Type: application/x-ndjson\r\n")
         if !batch.isOldVersion { output.writeStaticString("Transfer-Encoding: chunked\r\n") }
         output.writeHeadEnd(length: nil, persistence: batch.keepsAlive && !isFinishing ? .open : .close)

@@ -12,6 +12,8 @@ public final class HTTPServer: Sendable {
         public var backlog: CInt = 1024
         /// Of the jitter in `Retry-After`.
         public var seed: UInt64 = 0
+        /// Names the cluster for ever, printable ASCII: the answer to a batch carries it as `Keystead-Cluster`.
+        public var clusterID: String?
 
         /// The wall clock in seconds since 1970, for `Date`. Called once an answer, on any loop.
         public var wallSeconds: @Sendable () -> UInt64
@@ -102,7 +104,9 @@ final class LoopContexts: @unchecked Sendable {
         var contexts: [LoopContext] = []
         for eventLoop in group.makeIterator() {
             contexts.append(
-                LoopContext(eventLoop: eventLoop, cap: cap, seed: seeds.next(), wallSeconds: options.wallSeconds))
+                LoopContext(
+                    eventLoop: eventLoop, cap: cap, seed: seeds.next(), clusterID: options.clusterID,
+                    wallSeconds: options.wallSeconds))
         }
         self.contexts = contexts
     }

@@ -15,11 +15,13 @@ enum ListPageText {
 
 extension ByteBuffer {
     /// The answer to a list (API §1).
-    mutating func writePage(_ page: ListPage, withValues: Bool) {
+    ///
+    /// - Parameter now: seconds since 1970.
+    mutating func writePage(_ page: ListPage, withValues: Bool, now: UInt64) {
         writeStaticString("{\"items\":[")
         for (index, item) in page.items.enumerated() {
             if index > 0 { writeInteger(UInt8(ascii: ",")) }
-            writeItem(item, withValue: withValues)
+            writeItem(item, withValue: withValues, now: now)
         }
         writeStaticString("],\"cursor\":")
         if let next = page.next {
@@ -41,7 +43,7 @@ extension ByteBuffer {
         writeStaticString("]}}")
     }
 
-    private mutating func writeItem(_ item: ListPage.Item, withValue: Bool) {
+    private mutating func writeItem(_ item: ListPage.Item, withValue: Bool, now: UInt64) {
         let record = item.record
         writeStaticString("{\"key\":")
         writeJSONString(item.keyBytes)
@@ -54,6 +56,10 @@ extension ByteBuffer {
         writeStaticString(",\"updated\":\"")
         writeRFC3339(record.updatedAt)
         writeInteger(UInt8(ascii: "\""))
+        if let seconds = record.secondsLeft(at: now) {
+            writeStaticString(",\"ttl\":")
+            writeDecimal(seconds)
+        }
         if withValue { writeValueMember(record) }
         writeInteger(UInt8(ascii: "}"))
     }
@@ -70,6 +76,19 @@ extension ByteBuffer {
             writeStaticString("\"application/octet-stream\"")
         } else {
             writeJSONString(record.contentType)
+        }
+    }
+}
+
+extension StoredRecord {
+    /// Whole seconds until the entity reads as absent, at least 1, never more than the `ttl` that it was put with;
+    /// `nil` where it has no expiry.
+    ///
+    /// - Parameter now: seconds since 1970.
+    func secondsLeft(at now: UInt64) -> UInt64? {
+        expiresAt.map { expiry in
+            let end = expiry.milliseconds / 1000
+            return min(end > now ? end - now : 1, Limits.ttlSecondsMax)
         }
     }
 }

@@ -7,6 +7,8 @@ internal import Synchronization
 final class LoopContext {
     let eventLoop: any EventLoop
     let cap: ConnectionCap
+    /// The field that names the cluster on the answer to a batch, its line end included; empty where there is none.
+    let clusterField: [UInt8]
     var counters = HTTPCounters()
     /// For one request's path or query while it is being read. Emptied by each user.
     var scratch: [UInt8] = []
@@ -25,11 +27,14 @@ final class LoopContext {
     ///   - cap: shared by all loops of the listener.
     ///   - wallSeconds: seconds since 1970, for `Date`.
     ///   - seed: of the jitter in `Retry-After`.
+    ///   - clusterID: names the cluster, for `Keystead-Cluster`.
     init(
-        eventLoop: any EventLoop, cap: ConnectionCap, seed: UInt64, wallSeconds: @escaping @Sendable () -> UInt64
+        eventLoop: any EventLoop, cap: ConnectionCap, seed: UInt64, clusterID: String? = nil,
+        wallSeconds: @escaping @Sendable () -> UInt64
     ) {
         self.eventLoop = eventLoop
         self.cap = cap
+        self.clusterField = clusterID.map { Array("Keystead-Cluster: \($0)\r\n".utf8) } ?? []
         self.wallSeconds = wallSeconds
         jitter = SplitMix64(seed: seed)
     }
@@ -45,6 +50,8 @@ final class LoopContext {
         }
         return dateText
     }
+
+    func secondsSince1970() -> UInt64 { wallSeconds() }
 
     /// 1 to `Limits.retryAfterSecondsMax`, spread so that refused clients do not come back together.
     func retryAfterSeconds() -> UInt64 { 1 + jitter.below(Limits.retryAfterSecondsMax) }

@@ -56,6 +56,9 @@ struct ReplyWriter {
     private func writeState(_ record: StoredRecord, version: Position, to output: inout ByteBuffer) {
         output.writeETag(version)
         output.writeLastModified(record.updatedAt)
+        if record.expiresAt != nil, let seconds = record.secondsLeft(at: loop.secondsSince1970()) {
+            output.writeTimeToLive(seconds)
+        }
         output.writeContentType(record.contentType)
         output.writeHeadEnd(length: record.state.count, persistence: persistence)
         if !isHead { output.writeBytes(record.state) }
@@ -81,7 +84,7 @@ struct ReplyWriter {
             return write(Refusal(ListPageText.missingProblem(page.missing)), to: &output)
         }
         loop.bodyScratch.clear()
-        loop.bodyScratch.writePage(page, withValues: listShape?.withValues == true)
+        loop.bodyScratch.writePage(page, withValues: listShape?.withValues == true, now: loop.secondsSince1970())
         output.writeStatus(200, date: loop.date())
         writeScratchBody("application/json", to: &output)
         // A page with values may be large; its memory is not kept for the life of the loop.

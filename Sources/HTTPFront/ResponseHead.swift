@@ -54,6 +54,13 @@ extension ByteBuffer {
         writeStaticString("\r\n")
     }
 
+    /// Seconds until the entity reads as absent.
+    mutating func writeTimeToLive(_ seconds: UInt64) {
+        writeStaticString("Keystead-TTL: ")
+        writeDecimal(seconds)
+        writeStaticString("\r\n")
+    }
+
     /// Empty is the default content type.
     mutating func writeContentType(_ contentType: ArraySlice<UInt8>) {
         if contentType.isEmpty {

@@ -52,9 +52,9 @@ struct RunningNode {
                 desk, on: group, host: $0.host, port: $0.port, identity: parts.cluster.identity,
                 options: try PeerOptions(configuration))
         }
+        let frontOptions = options(configuration, of: parts.membership.config.clusterID)
         let front = try await listening("listen", configuration.listen) {
-            try await HTTPServer.serve(
-                parts.backend, on: group, host: $0.host, port: $0.port, options: options(configuration))
+            try await HTTPServer.serve(parts.backend, on: group, host: $0.host, port: $0.port, options: frontOptions)
         }
         let node = RunningNode(
             parts: parts, front: front, admin: admin, peerServer: peerServer, peerDesk: desk, status: status,
@@ -92,9 +92,13 @@ struct RunningNode {
             ])
     }
 
-    private static func options(_ configuration: NodeConfiguration) -> HTTPServer.Options {
-        HTTPServer.Options(
+    private static func options(
+        _ configuration: NodeConfiguration, of cluster: UniqueID? = nil
+    ) -> HTTPServer.Options {
+        var options = HTTPServer.Options(
             wallSeconds: { ks_realtime_ns() / 1_000_000_000 }, connectionsMax: configuration.connectionsMax)
+        options.clusterID = cluster?.description
+        return options
     }
 
     private static func listening<Server>(

@@ -48,6 +48,23 @@ import Testing
         #expect(next.withValues)
     }
 
+    /// Whole seconds, at least one, and never more than an entity was given.
+    @Test(arguments: [
+        (0, 1), (37_000, 1), (37_123, 1), (38_000, 1), (39_122, 2), (97_123, 60), (UInt64.max, 315_360_000),
+    ])
+    func secondsAreCountedDown(milliseconds: UInt64, seconds: UInt64) throws {
+        let front = try FrontChannel()
+        // The wall clock stands at second 37.
+        let expiry = milliseconds == .max ? milliseconds : 784_111_740_000 + milliseconds
+        let record = StoredRecord(
+            version: Position(9), updatedAt: FakeBackend.updatedAt, expiresAt: Timestamp(milliseconds: expiry),
+            contentType: [UInt8](), state: [UInt8]())
+        front.backend.page = ListPage(
+            items: [ListPage.Item(keyBytes: Array("k/a".utf8), record: record)], next: nil, shardCount: 1, missing: [])
+        let text = try front.ask(Self.list("k")).text
+        #expect(text.contains(#""updated":"1994-11-06T08:49:37.123Z","ttl":\#(seconds)}]"#))
+    }
+
     static let values: [(state: String, contentType: String, member: String)] = [
         (" {\"a\": 1.0}\t", "application/json", #""json":{"a": 1.0}"#),
         ("{\n  \"a\": 1.0,\r\n \"b\": \"\\n\"}", "Application/JSON; charset=utf-8", #""json":{"a":1.0,"b":"\n"}"#),
