@@ -49,9 +49,9 @@ import Testing
     }
 
     /// Whole seconds, at least one, and never more than an entity was given.
-    @Test(arguments: [
-        (0, 1), (37_000, 1), (37_123, 1), (38_000, 1), (39_122, 2), (97_123, 60), (UInt64.max, 315_360_000),
-    ])
+    @Test(
+        arguments: [(0, 1), (37_000, 1), (37_123, 1), (38_000, 1), (39_122, 2), (97_123, 60), (.max, 315_360_000)]
+            as [(UInt64, UInt64)])
     func secondsAreCountedDown(milliseconds: UInt64, seconds: UInt64) throws {
         let front = try FrontChannel()
         // The wall clock stands at second 37.
