@@ -54,6 +54,8 @@ let package = Package(
         .executable(name: "keystead", targets: ["keystead"]),
         .executable(name: "keysteadctl", targets: ["keysteadctl"]),
         .library(name: "KeysteadClient", targets: ["KeysteadClient"]),
+        // For the end-to-end tests: loaded before a program, it moves the program's clocks.
+        .library(name: "TestClock", type: .dynamic, targets: ["CTestClock"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
@@ -72,6 +74,7 @@ let package = Package(
             name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(name: "CPosixShims"),
+        .target(name: "CStoreShims", dependencies: ["CRocksDB"]),
 
         // Floor 1.
         floor("Primitives", ["CPosixShims"]),
@@ -89,7 +92,7 @@ let package = Package(
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
-        floor("RocksStore", ["Primitives", "CRocksDB"]),
+        floor("RocksStore", ["Primitives", "CRocksDB", "CStoreShims"]),
         floor("PeerTransport", ["Primitives", "HashRing", "PeerWire", nioCore, nioPosix, nioSSL, deque]),
         floor(
             "ClusterMetadata",
@@ -130,6 +133,14 @@ let package = Package(
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),
         .target(name: "CTestShims", path: "Tests/CTestShims"),
+        // The fuzz targets as tests: their corpus goes through them.
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "ClusterCore", "Entities", "HTTPFront", "HashRing", "LogFormat", "PeerWire", "Primitives", "ShardCore",
+                nioCore,
+            ], path: "Tests/Fuzz", exclude: ["Corpus", "run"], swiftSettings: strict),
+        .target(name: "CTestClock", path: "Tests/CTestClock"),
         tests("EndToEndTests", ["Primitives", "CTestShims"]),
 
         tests("PrimitivesTests", ["Primitives"]),
@@ -162,8 +173,9 @@ let package = Package(
         tests(
             "NodeRuntimeTests",
             [
-                "NodeRuntime", "ClusterCore", "ClusterMetadata", "Entities", "HTTPFront", "HashRing", "Primitives",
-                "RocksStore", "ShardCore", logging,
+                "NodeRuntime", "ClusterCore", "ClusterMetadata", "Entities", "HTTPFront", "HashRing", "PeerWire",
+                "Primitives", "RocksStore", "ShardCore", logging,
             ]),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )

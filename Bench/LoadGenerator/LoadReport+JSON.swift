@@ -28,6 +28,7 @@ extension LoadReport {
         object.member("generator-busiest-loop-share", busiestLoopShare)
         object.member("generator-bound", isGeneratorBound)
         object.array("per-second", perSecond) { $0.value($1) }
+        object.array("kept", [answered, refused]) { Self.write($1, into: &$0) }
         object.array("latency", [latency] + latencyByKind) { Self.write($1, into: &$0) }
         object.close("}")
         return object.text

@@ -23,7 +23,10 @@ extension LoadReport {
 
     private var latencyLines: [String] {
         var rows = [["operation", "count", "mean", "p50", "p90", "p99", "p99.9", "max"]]
-        for summary in latencyByKind.count == 1 ? latencyByKind : [latency] + latencyByKind {
+        let byDueTime = latencyByKind.count == 1 ? latencyByKind : [latency] + latencyByKind
+        // What was refused, and in an open loop what was answered, from sending.
+        let bySending = (configuration.rate == nil ? [] : [answered]) + (refused.count == 0 ? [] : [refused])
+        for summary in byDueTime + bySending {
             let times = [summary.mean, summary.p50, summary.p90, summary.p99, summary.p999, summary.max]
             rows.append(
                 [summary.name, DecimalText.grouped(summary.count)]

@@ -87,6 +87,10 @@ public struct LoadReport: Sendable {
     public let latency: LatencySummary
     /// One a kind that occurred.
     public let latencyByKind: [LatencySummary]
+    /// From sending to the answer: of operations that ended well, and of those that were refused. An open loop that is
+    /// behind its schedule sends late; this is what the server takes.
+    public let answered: LatencySummary
+    public let refused: LatencySummary
     /// Failed operations by kind of failure: status and code, RESP error word, `timeout`, `wrong content`…
     public let errors: [(name: String, count: Int)]
     /// Read-modify-writes that met another writer and began again.
@@ -117,6 +121,8 @@ public struct LoadReport: Sendable {
         self.latencyByKind = OperationKind.allCases
             .map { LatencySummary(name: $0.name, histogram: recorder.histogram(of: $0)) }
             .filter { $0.count > 0 }
+        self.answered = LatencySummary(name: "answered", histogram: recorder.answeredHistogram)
+        self.refused = LatencySummary(name: "refused", histogram: recorder.refusedHistogram)
         self.errors = recorder.errors.map { (name: $0.key, count: $0.value) }
             .sorted { ($1.count, $0.name) < ($0.count, $1.name) }
         self.conflicts = recorder.conflicts

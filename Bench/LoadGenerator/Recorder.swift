@@ -9,6 +9,9 @@ struct Recorder: Sendable {
     static let secondsMax = 2 * 86_400
 
     private var histograms: [Histogram<UInt64>?]
+    /// From sending to the answer: of operations that ended well, and of those that were refused.
+    private var answered: Histogram<UInt64>?
+    private var refused: Histogram<UInt64>?
     private(set) var errors: [String: Int] = [:]
     private(set) var perSecond: [Int] = []
     private(set) var completed = 0
@@ -40,6 +43,21 @@ struct Recorder: Sendable {
 
     mutating func fail(_ name: String) { errors[name, default: 0] += 1 }
 
+    /// How long the server kept an operation that was sent at `sent`, whenever it was due.
+    mutating func keepTime(sent: UInt64, now: UInt64, isRefusal: Bool) {
+        let latency = min(max(now, sent) - sent, Self.latencyMax)
+        if isRefusal {
+            if refused == nil { refused = Self.makeHistogram() }
+            refused?.record(latency)
+        } else {
+            if answered == nil { answered = Self.makeHistogram() }
+            answered?.record(latency)
+        }
+    }
+
+    var answeredHistogram: Histogram<UInt64> { answered ?? Self.makeHistogram() }
+    var refusedHistogram: Histogram<UInt64> { refused ?? Self.makeHistogram() }
+
     /// The histogram of one kind, or of all with `nil`.
     func histogram(of kind: OperationKind?) -> Histogram<UInt64> {
         var sum = Self.makeHistogram()
@@ -56,6 +74,8 @@ struct Recorder: Sendable {
             if histograms[index] == nil { histograms[index] = Self.makeHistogram() }
             histograms[index]?.add(histogram)
         }
+        answered = Self.sum(answered, other.answered)
+        refused = Self.sum(refused, other.refused)
         for name in other.errors.keys { errors[name, default: 0] += other.errors[name] ?? 0 }
         while perSecond.count < other.perSecond.count { perSecond.append(0) }
         for (second, count) in other.perSecond.enumerated() { perSecond[second] += count }
@@ -65,6 +85,12 @@ struct Recorder: Sendable {
         lengthsVerified += other.lengthsVerified
         contentsVerified += other.contentsVerified
         wrongAnswers += other.wrongAnswers
+    }
+
+    private static func sum(_ one: Histogram<UInt64>?, _ other: Histogram<UInt64>?) -> Histogram<UInt64>? {
+        guard var sum = one, let other else { return one ?? other }
+        sum.add(other)
+        return sum
     }
 
     private static func makeHistogram() -> Histogram<UInt64> {

@@ -147,7 +147,7 @@ final class Session: ChannelInboundHandler {
             if answer.verdict == .preconditionFailed, current.operation.kind == .readModifyWrite {
                 retry(current)
             } else {
-                finish(current, error: AnswerCheck.name(ofRefusal: answer, payload: payload))
+                finish(current, error: AnswerCheck.name(ofRefusal: answer, payload: payload), isRefusal: true)
             }
             return
         }
@@ -180,6 +180,7 @@ final class Session: ChannelInboundHandler {
         for place in answer.etag { etag.append(bytes[place]) }
         var next = current
         next.step = .write
+        next.sentAt = NIODeadline.now().uptimeNanoseconds
         send(next)
     }
 
@@ -192,8 +193,9 @@ final class Session: ChannelInboundHandler {
         if next.conflicts < Self.conflictsMax { send(next) } else { finish(next, error: "412 without end") }
     }
 
-    private func finish(_ current: Exchange, error: String?) {
+    private func finish(_ current: Exchange, error: String?, isRefusal: Bool = false) {
         exchange = nil
+        if error == nil || isRefusal { worker.answered(sent: current.sentAt, isRefusal: isRefusal) }
         worker.finished(current.operation, due: current.due, error: error, session: self)
     }
 

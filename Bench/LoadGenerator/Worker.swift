@@ -265,6 +265,12 @@ final class Worker {
 
     // MARK: What sessions report
 
+    /// - Parameter sent: when the last request of the operation went out.
+    func answered(sent: UInt64, isRefusal: Bool) {
+        guard stage == .running else { return }
+        recorder.keepTime(sent: sent, now: NIODeadline.now().uptimeNanoseconds, isRefusal: isRefusal)
+    }
+
     func finished(_ operation: Operation, due: UInt64, error: String?, session: Session) {
         settle(operation, due: due, error: error, isCertain: true)
         feed(session)

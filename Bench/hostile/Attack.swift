@@ -184,7 +184,8 @@ extension Attacker {
     private mutating func emptyLists(leavesAfter milliseconds: Int) -> Bool {
         on(target.ports.client) { attacker, socket in
             for _ in 0..<16 {
-                socket.send("GET /v1/entities/zz?prefix=none-\(attacker.below(100)) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                let prefix = "none-\(attacker.below(100))"
+                socket.send("GET /v1/entities/zz?prefix=\(prefix) HTTP/1.1\r\nHost: localhost\r\n\r\n")
             }
             if milliseconds < 1000 {
                 attacker.pause(milliseconds: milliseconds)
@@ -210,8 +211,8 @@ extension Attacker {
     /// A sound request with some of its bytes changed.
     private mutating func mangledHead(_ socket: HostileSocket) {
         var bytes = Array(
-            "PUT /v1/entities/k/mangled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nIf-Match: \"1\"\r\n\r\nhello"
-                .utf8)
+            ("PUT /v1/entities/k/mangled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+                + "If-Match: \"1\"\r\n\r\nhello").utf8)
         for _ in 0...below(4) { bytes[Int(below(UInt64(bytes.count)))] = UInt8(truncatingIfNeeded: word()) }
         socket.send(bytes)
         socket.drain(seconds: 0.5)
@@ -249,7 +250,8 @@ extension Attacker {
     private mutating func peerNoise(_ socket: HostileSocket) {
         if below(2) == 0 { _ = greet(socket) }
         let noise = bytes(Int(below(2000)))
-        socket.send(below(2) == 0 ? noise : PeerFrames.frame(type: UInt8(truncatingIfNeeded: word()), id: 1, body: noise))
+        let type = UInt8(truncatingIfNeeded: word())
+        socket.send(below(2) == 0 ? noise : PeerFrames.frame(type: type, id: 1, body: noise))
         socket.drain(seconds: 0.5)
     }
 

@@ -99,8 +99,8 @@ final class Victim: Sendable {
         let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
         func number(_ field: String) throws -> Int {
             let line = status.split(separator: "\n").first { $0.hasPrefix(field + ":") }
-            guard let value = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Int($0) })
-            else { throw HostileError("the node has ended") }
+            let words = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }) ?? []
+            guard words.count > 1, let value = Int(words[1]) else { throw HostileError("the node has ended") }
             return value
         }
         let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count

@@ -22,7 +22,8 @@ public enum CommandExit: Int32, Sendable {
         switch error.code {
         case .cancelled: self = .interrupted
         case _ where error.applied == .unknown: self = .unknownOutcome
-        case .unreachable, .connectionLost, .deadlineExceeded: self = .unreachable
+        // Whether the node cannot be reached or, behind it, what it needs to change anything.
+        case .unreachable, .connectionLost, .deadlineExceeded, .metadataUnavailable: self = .unreachable
         case .invalidRequest: self = .usage
         case .refused: self = .refused
         case .stalePlan, .concurrentChange: self = .conflict
@@ -30,7 +31,7 @@ public enum CommandExit: Int32, Sendable {
             switch error.status {
             case 404: self = .notFound
             case 412: self = .conflict
-            case 400, 409, 413, 414, 415, 422, 431: self = .refused
+            case 400, 403, 409, 413, 414, 415, 421, 422, 431: self = .refused
             default: self = .failed
             }
         }
@@ -48,10 +49,8 @@ struct CommandFailure: Error, Sendable {
         self.message = message
     }
 
-    init(_ error: KeysteadError) {
-        self.init(
-            error, ifUnknown: "read the entity, or write with --idempotency-key and repeat the same command")
-    }
+    /// Of a command that changes nothing.
+    init(_ error: KeysteadError) { self.init(error, ifUnknown: "look before you try again") }
 
     /// - Parameter ifUnknown: what to do where it may or may not have happened.
     init(_ error: KeysteadError, ifUnknown: String) {

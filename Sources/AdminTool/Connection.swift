@@ -40,11 +40,34 @@ struct Connection: ParsableArguments {
     ) async throws {
         let endpoints = try endpoints()
         let admins = try resolve(admin, Console.current.environment["KEYSTEAD_ADMIN"], "http://127.0.0.1:7071")
-        // One command makes few requests about single entities: a map would cost more than the hops that it saves.
         var configuration = configuration
+        // One command makes few requests about single entities: a map would cost more than the hops that it saves.
         configuration.routesByMap = false
-        try await Keystead.withClient(
-            endpoints: endpoints, adminEndpoints: admins, configuration: configuration, body)
+        // Somebody waits for this: a node that hangs is left for the next one, or given up, while they still look.
+        configuration.connectDeadline = Self.connectPatience
+        let patience = Console.current.patience
+        configuration.adminAttemptDeadline = patience
+        configuration.adminDeadline = patience * admins.count
+        configuration.waitNoticeAfter = configuration.waitNoticeAfter * (patience / .seconds(5))
+        let notice = WaitNotice()
+        configuration.onWait = { notice.say(Self.text($0)) }
+        try await Advice.$flags.withValue(Advice.Flags(admin: admin, endpoint: endpoint)) {
+            try await Keystead.withClient(
+                endpoints: endpoints, adminEndpoints: admins, configuration: configuration, body)
+        }
+    }
+
+    private static let connectPatience = Duration.seconds(2)
+
+    private static func rounded(_ time: Duration) -> String { Format.time(time + .milliseconds(500)) }
+
+    private static func text(_ wait: CallWait) -> String {
+        switch wait {
+        case .unanswered(let endpoint, let since, let left):
+            "no answer from \(endpoint) for \(rounded(since)); waiting for \(rounded(left)) more"
+        case .trying(let error, let left):
+            "\(error.detail); trying again for \(rounded(left)) more"
+        }
     }
 
     /// The same for a verb that changes the cluster: repeated, it joins what it began before.
@@ -54,7 +77,25 @@ struct Connection: ParsableArguments {
                 try await body(client)
             } catch let error as KeysteadError {
                 throw CommandFailure(
-                    error, ifUnknown: "the same command again joins what may have begun; op list shows what runs")
+                    error,
+                    ifUnknown: "the same command again joins what may have begun; \(Advice.cluster("op", "list")) "
+                        + "shows what runs")
+            }
+        }
+    }
+
+    /// The same for a verb that writes one entity.
+    func withWrite(of key: EntityKey, _ write: WriteArguments, _ body: (Keystead) async throws -> Void) async throws {
+        try await withClient { client in
+            do {
+                try await body(client)
+            } catch let error as KeysteadError {
+                let look = Advice.data("get", key.description)
+                throw CommandFailure(
+                    error,
+                    ifUnknown: write.idempotencyKey != nil
+                        ? "the same command again cannot do it twice"
+                        : "\(look) shows what is there; with --idempotency-key K a command can be repeated safely")
             }
         }
     }
@@ -77,9 +118,9 @@ struct Connection: ParsableArguments {
         let authority = ["http://", "https://"].first { url.hasPrefix($0) }.map { url.dropFirst($0.count) }
         guard let authority, let first = authority.first, first != "/", first != ":",
             !url.contains(where: \.isWhitespace)
-        else { throw ValidationError("'\(url)', from \(place), is no URL like http://HOST:PORT") }
+        else { throw ValidationError("'\(Format.printable(url))', from \(place), is no URL like http://HOST:PORT") }
         guard EndpointParts(url).hasSoundPort else {
-            throw ValidationError("'\(url)', from \(place), has no port from 1 to 65535")
+            throw ValidationError("'\(Format.printable(url))', from \(place), has no port from 1 to 65535")
         }
     }
 }
@@ -167,6 +208,6 @@ func show(_ receipt: WriteReceipt, of key: EntityKey, as format: OutputFormat) t
         object.add("etag", receipt.etag.description)
         object.add("position", receipt.position?.description)
         object.add("replayed", receipt.replayed)
-        try Console.current.write(object.bytes + [0x0A])
+        try Console.current.write(json: object.bytes)
     }
 }

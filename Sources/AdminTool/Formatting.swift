@@ -1,3 +1,5 @@
+import Primitives
+
 /// Numbers, sizes, times and rows as people read them.
 enum Format {
     /// `1234567` as `1,234,567`.
@@ -43,32 +45,30 @@ enum Format {
 
     private static func twoDigits(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
-    /// Text that cannot drive a terminal: control characters as `\u{..}`.
-    static func printable(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isControl) else { return text }
-        var shown = ""
-        for scalar in text.unicodeScalars {
-            if isControl(scalar) {
-                shown += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                shown.unicodeScalars.append(scalar)
-            }
-        }
-        return shown
+    /// A value as it may stand in a sentence or a table: on one line, and everything in it plainly visible.
+    static func printable(_ text: String) -> String { VisibleText.escaped(text) }
+
+    /// A line that is narrower than `columns`.
+    static func cut(_ line: String, to columns: Int) -> String {
+        line.count < columns ? line : String(line.prefix(max(0, columns - 2))) + "…"
     }
 
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+    /// Without blanks at the end.
+    static func trimmed(_ line: String) -> String {
+        let end = line.utf8.lastIndex { $0 != 0x20 }
+        return end.map { String(line[...$0]) } ?? ""
     }
 
-    /// Rows under headings, in columns as wide as their widest cell; lines end without blanks.
+    /// Rows under headings, in columns as wide as their widest cell as it is shown; lines end without blanks.
     static func table(_ headings: [String], _ rows: [[String]]) -> String {
         let cells = ([headings] + rows).map { $0.map(printable) }
-        let widths = headings.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+        // What stands last needs no room to its right, however long it is.
+        let widths = headings.indices.dropLast().map { column in cells.map { $0[column].count }.max() ?? 0 } + [0]
         return cells.map { row in
-            let line = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(
-                separator: "  ")
-            return line.reversed().drop { $0 == " " }.reversed() + "\n"
+            let line = zip(row, widths).map { cell, width in
+                cell + String(repeating: " ", count: max(0, width - cell.count))
+            }
+            return trimmed(line.joined(separator: "  ")) + "\n"
         }.joined()
     }
 }

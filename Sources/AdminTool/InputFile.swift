@@ -10,6 +10,8 @@ final class InputFile: Sendable {
     private let path: String
     /// Size of a regular file; `nil` for a pipe or a terminal.
     let byteCount: UInt64?
+    /// When its content was last changed, in nanoseconds since 1970.
+    let modified: UInt64
 
     /// Opens `path`, or standard input for `-`.
     init(path: String) throws {
@@ -19,6 +21,8 @@ final class InputFile: Sendable {
         var status = stat()
         let isRegular = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
         byteCount = isRegular ? UInt64(status.st_size) : nil
+        let (seconds, nanoseconds) = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+        modified = UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(clamping: nanoseconds)
     }
 
     deinit {

@@ -63,19 +63,15 @@ struct ProgressBar {
         let now = clock.now
         if let drawn, now - drawn < Self.interval { return }
         drawn = now
-        console.draw("\r\(line())\u{1B}[K")
+        console.bar(line())
     }
 
-    /// Takes the bar away, so that a message can stand in its place.
+    /// Takes the bar away, so that something else can stand in its place.
     mutating func clear() {
-        guard drawn != nil else { return }
-        console.draw("\r\u{1B}[K")
+        console.clearBar()
         drawn = nil
     }
 
     /// A message above the bar.
-    mutating func say(_ message: String) {
-        clear()
-        console.say(message)
-    }
+    func say(_ message: String) { console.say(message) }
 }

@@ -9,7 +9,7 @@ public enum Tool {
     public static func run(_ arguments: [String], console: Console = .standard) async -> CommandExit {
         await Console.$current.withValue(console) {
             do {
-                var command = try KeysteadCtl.parseAsRoot(arguments)
+                var command = try parse(arguments)
                 if var asynchronous = command as? any AsyncParsableCommand {
                     try await asynchronous.run()
                 } else {
@@ -19,6 +19,18 @@ public enum Tool {
             } catch {
                 return report(error, console)
             }
+        }
+    }
+
+    /// What the parser says of bad arguments repeats them: it is given them as they can be shown.
+    private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
+        do {
+            return try KeysteadCtl.parseAsRoot(arguments)
+        } catch {
+            let shown = arguments.map(Format.printable)
+            guard shown != arguments else { throw error }
+            _ = try KeysteadCtl.parseAsRoot(shown)
+            throw CommandFailure(.usage, KeysteadCtl.message(for: error))
         }
     }
 
@@ -45,11 +57,11 @@ public enum Tool {
     private static func reportParsing(_ error: any Error, _ console: Console) -> CommandExit {
         let message = KeysteadCtl.fullMessage(for: error)
         guard KeysteadCtl.exitCode(for: error).isSuccess else {
-            console.draw(message.hasSuffix("\n") ? message : message + "\n")
+            console.say(usage: message)
             return .usage
         }
         do {
-            try console.write(line: message)
+            try console.write(text: message + "\n")
             return .done
         } catch {
             return .failed

@@ -12,7 +12,7 @@ struct Verdict: Equatable {
     }
 
     let word: Word
-    /// At least one for anything but healthy.
+    /// At least one for anything but healthy; what is worth knowing of a healthy cluster, such as clocks that differ.
     let reasons: [String]
 
     private init(_ word: Word, _ reasons: [String]) {
@@ -46,7 +46,17 @@ struct Verdict: Equatable {
         }
         let servesNothing = picture.shards.isEmpty || !picture.shards.contains(where: Self.serves)
         if servesNothing, reasons.isEmpty { reasons = ["the cluster has no shards"] }
-        self.init(reasons.isEmpty ? .healthy : servesNothing ? .unavailable : .degraded, reasons)
+        let word: Word = reasons.isEmpty ? .healthy : servesNothing ? .unavailable : .degraded
+        self.init(word, reasons + Self.clock(picture, asked))
+    }
+
+    /// Clocks that differ harm nothing by themselves, and may differ for as long as the data was ahead.
+    private static func clock(_ picture: ClusterPicture, _ asked: String) -> [String] {
+        guard let ahead = picture.text.member("clock")?.member("wall-ahead-milliseconds")?.integer, ahead != 0 else {
+            return []
+        }
+        let gap = Format.time(.milliseconds(Int64(clamping: ahead.magnitude)))
+        return ["the wall clock of \(asked) is \(gap) \(ahead > 0 ? "ahead of" : "behind") the data's time"]
     }
 
     /// Whether the shard takes requests as it should. One that moves does.

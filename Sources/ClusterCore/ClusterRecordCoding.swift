@@ -22,12 +22,12 @@ extension ClusterConfig: MetadataRecord {
             throw reader.malformed("hash-version")
         }
         let shardCount = Int(clamping: try reader.count("shards"))
-        guard Ring.isShardCount(shardCount) else { throw reader.malformed("shards") }
+        guard Ring.isShardCount(shardCount), shardCount <= Limits.shardsMax else { throw reader.malformed("shards") }
         self.init(
             name: try reader.text("name"), clusterID: try reader.named("cluster") { UniqueID($0) },
             shardCount: shardCount,
             hash: RingHash(seed: try reader.named("hash-seed") { UInt64(hexadecimal: $0[...]) }),
-            created: Timestamp(milliseconds: try reader.count("created-ms")))
+            created: try reader.time("created-ms"))
     }
 }
 
@@ -52,7 +52,8 @@ extension NodeRecord: MetadataRecord {
         guard thousandths <= UInt64(NodeWeight.thousandthsMax) else { throw reader.malformed("weight-thousandths") }
         self.init(
             id: try reader.named("id") { NodeID($0) }, storeID: try reader.named("store") { UniqueID($0) },
-            bootCount: try reader.count("boots"), state: try reader.named("state") { NodeState(rawValue: $0) },
+            bootCount: try reader.counter("boots", max: Limits.bootCountMax),
+            state: try reader.named("state") { NodeState(rawValue: $0) },
             zone: try reader.text("zone"), weight: NodeWeight(thousandths: UInt32(thousandths)),
             addresses: NodeAddresses(
                 listen: try reader.text("listen"), admin: try reader.text("admin"), peer: try reader.text("peer")))
@@ -67,7 +68,7 @@ extension NodeSession: MetadataRecord {
     }
 
     public init(decoding value: [UInt8], of key: MetadataKey) throws(RecordError) {
-        self.init(bootCount: try RecordReader(value, of: key).count("boots"))
+        self.init(bootCount: try RecordReader(value, of: key).counter("boots", max: Limits.bootCountMax))
     }
 }
 
@@ -87,10 +88,12 @@ extension ShardRecord: MetadataRecord {
         let primary = try reader.named("primary") { NodeID($0) }
         let replicas = try reader.list("replicas") { $0.text.flatMap { NodeID($0) } }
         let inSync = try reader.list("in-sync") { $0.text.flatMap { NodeID($0) } }
-        guard replicas.contains(primary) else { throw reader.malformed("replicas") }
+        guard replicas.contains(primary), replicas.count <= Limits.shardReplicasMax else {
+            throw reader.malformed("replicas")
+        }
         guard inSync.contains(primary), inSync.allSatisfy(replicas.contains) else { throw reader.malformed("in-sync") }
         self.init(
-            epoch: Epoch(try reader.count("epoch")), primary: primary, replicas: replicas, inSync: inSync,
+            epoch: Epoch(try reader.counter("epoch")), primary: primary, replicas: replicas, inSync: inSync,
             move: try reader.nested("move").map { reader throws(RecordError) in try ShardMove(reader) })
     }
 }
@@ -120,6 +123,6 @@ extension MapRevision: MetadataRecord {
     }
 
     public init(decoding value: [UInt8], of key: MetadataKey) throws(RecordError) {
-        self.init(try RecordReader(value, of: key).count("revision"))
+        self.init(try RecordReader(value, of: key).counter("revision"))
     }
 }

@@ -27,17 +27,32 @@ extension ControllerPass {
     private func standing(_ move: PlannedMove, of operation: OperationRecord) -> Standing {
         guard let shard = map.shard(move.shard)?.record else { return .settled }
         if let current = shard.move {
-            // Another operation that takes it on from where this one brought it is none of this one's business.
-            return shard.primary == move.to && current.operation != operation.id ? .settled : .underWay
+            guard shard.primary == move.to else { return .underWay }
+            // It has arrived. Another operation that takes it on from here is none of this one's business, and what a
+            // dead source still has to put away it puts away when it is back.
+            let isLeft = current.operation != operation.id || !current.isBeforeHandover && isDead(current.from)
+            return isLeft ? .settled : .underWay
         }
         if shard.primary == move.to { return .settled }
         return shard.primary == move.from ? .waiting : .overtaken(by: shard.primary)
     }
 
-    /// Targets that are not active are planned anew, for those shards only; one that is not alive is waited for.
+    /// Nobody knows whether it comes back: nothing waits for it.
+    private func isDead(_ node: NodeID) -> Bool { !map.isAlive(node) && !mutants.has(.controllerWaitsForTheDead) }
+
+    /// Why the move can neither begin nor is worth waiting for; `nil` where it has but to wait for its turn.
+    private func defeat(of move: PlannedMove) -> MoveObstacle? {
+        if let obstacle = map.obstacle(toTarget: move.to) {
+            guard case .notAlive = obstacle else { return obstacle }
+            return isDead(move.to) ? obstacle : nil
+        }
+        return isDead(move.from) ? .notAlive(move.from) : nil
+    }
+
+    /// What cannot go where it was to go, or has no source that gives it, is planned anew, for those shards only.
     private mutating func reviewRebalance(_ operation: OperationRecord) {
         var reviewed = operation
-        var lost: [PlannedMove] = []
+        var lost: [(move: PlannedMove, why: MoveObstacle)] = []
         var overtaken = 0
         var open = 0
         reviewed.moves = operation.moves.filter { move in
@@ -48,8 +63,8 @@ extension ControllerPass {
                 overtaken += 1
                 return false
             case .waiting:
-                guard map.node(move.to)?.state.takesReplicas == true else {
-                    lost.append(move)
+                if let why = defeat(of: move) {
+                    lost.append((move, why))
                     return false
                 }
             }
@@ -57,24 +72,27 @@ extension ControllerPass {
             return true
         }
         if !lost.isEmpty {
-            let shards = Set(lost.map(\.shard))
-            let planned = RebalanceProposal.rebalance(map).moves.filter { shards.contains($0.shard) }
+            let shards = Set(lost.map(\.move.shard))
+            let planned = RebalanceProposal.rebalance(map).moves.filter {
+                shards.contains($0.shard) && defeat(of: $0) == nil
+            }
             open += planned.count
             reviewed.moves = (reviewed.moves + planned).sorted { $0.shard < $1.shard }
-            reviewed.note(reason(lost) + ": " + outcome(of: lost.count, elsewhere: planned.count))
+            reviewed.note(reason(lost.map(\.why)) + ": " + outcome(of: lost.count, elsewhere: planned.count))
         }
         if overtaken > 0 { reviewed.note("\(overtaken) moves are dropped: their shards were taken elsewhere") }
         if open == 0 {
-            put(reviewed.ended(.done, at: now), if: [map.unchanged(.mapRevision)])
+            // Where dead nodes have kept it from moving anything, it has not done what it was for.
+            let isVain = reviewed.moves.isEmpty && lost.contains { $0.why.isDeath }
+            put(reviewed.ended(isVain ? .failed : .done, at: now), if: [map.unchanged(.mapRevision)])
         } else if reviewed != operation {
             put(reviewed)
         }
     }
 
-    /// `n2 is cordoned, n3 is draining`.
-    private func reason(_ lost: [PlannedMove]) -> String {
-        Set(lost.map(\.to)).sorted().map { "\($0) is \(map.node($0)?.state.rawValue ?? "unknown")" }
-            .joined(separator: ", ")
+    /// `n2 is cordoned, n3 is not alive`.
+    private func reason(_ why: [MoveObstacle]) -> String {
+        Set(why.map(\.description)).sorted().joined(separator: ", ")
     }
 
     private func outcome(of lost: Int, elsewhere: Int) -> String {
@@ -150,6 +168,8 @@ extension ControllerPass {
             if case .overtaken(let node) = standing(move, of: operation) {
                 reviewed.moves[index] = PlannedMove(shard: move.shard, from: node, to: move.to)
                 put(reviewed)
+            } else if let why = defeat(of: move) {
+                put(operation.ended(.failed, at: now, "\(why): nothing was moved"))
             }
             return
         }

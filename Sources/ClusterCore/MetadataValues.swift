@@ -14,7 +14,8 @@ public struct MetadataRevision: Hashable, Comparable, Sendable, CustomStringConv
 
     public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
-    public var next: MetadataRevision { MetadataRevision(rawValue + 1) }
+    /// The last one there is has none after it: stores count themselves, and one that counts so far is not believed.
+    public var next: MetadataRevision { MetadataRevision(rawValue == .max ? .max : rawValue + 1) }
 
     public var description: String { String(rawValue) }
 }

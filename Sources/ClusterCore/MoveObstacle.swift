@@ -19,6 +19,10 @@ public enum MoveObstacle: Sendable, Hashable {
     case noController
 }
 
+extension MoveObstacle {
+    var isDeath: Bool { if case .notAlive = self { true } else { false } }
+}
+
 extension MoveObstacle: CustomStringConvertible {
     public var description: String {
         switch self {

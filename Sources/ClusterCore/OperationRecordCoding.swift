@@ -28,24 +28,20 @@ extension OperationRecord: MetadataRecord {
     public init(decoding value: [UInt8], of key: MetadataKey) throws(RecordError) {
         let reader = try RecordReader(value, of: key)
         let moves = try reader.nestedList("moves") { reader throws(RecordError) in
-            guard let shard = UInt32(exactly: try reader.count("shard")) else { throw reader.malformed("shard") }
+            let shard = try reader.counter("shard", max: UInt64(Limits.shardsMax - 1))
             return PlannedMove(
-                shard: ShardID(shard), from: try reader.named("from") { NodeID($0) },
+                shard: ShardID(UInt32(shard)), from: try reader.named("from") { NodeID($0) },
                 to: try reader.named("to") { NodeID($0) })
         }
         guard Set(moves.map(\.shard)).count == moves.count else { throw reader.malformed("moves") }
-        let finished = try reader.optional("finished-ms") { value -> UInt64? in
-            guard case .number(let number) = value else { return nil }
-            return number.uint64
-        }
         self.init(
             id: try reader.named("id") { OperationID($0) }, kind: try reader.named("kind") { Kind(rawValue: $0) },
             state: try reader.named("state") { State(rawValue: $0) },
             plan: try reader.optionalNamed("plan") { PlanID($0) },
             node: try reader.optionalNamed("node") { NodeID($0) }, moves: moves,
             bytesPerSecond: try reader.count("bytes-per-second"),
-            created: Timestamp(milliseconds: try reader.count("created-ms")),
-            finished: finished.map { Timestamp(milliseconds: $0) }, detail: try reader.text("detail"))
+            created: try reader.time("created-ms"), finished: try reader.optionalTime("finished-ms"),
+            detail: try reader.text("detail", bytesMax: 2 * Limits.operationDetailBytesMax))
         guard MetadataKey.operation(id) == key || key.operationID == nil else { throw reader.malformed("id") }
     }
 }

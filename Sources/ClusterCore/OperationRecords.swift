@@ -9,7 +9,9 @@ public struct OperationID: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// Reads what `description` writes; `nil` for anything else.
     public init?(_ text: String) {
-        guard text.hasPrefix("op-"), let number = UInt64(text.dropFirst(3)), "op-\(number)" == text else { return nil }
+        guard text.hasPrefix("op-"), let number = UInt64(text.dropFirst(3)), "op-\(number)" == text,
+            number <= Limits.counterMax
+        else { return nil }
         self.init(number: number)
     }
 

@@ -1,4 +1,5 @@
 internal import Entities
+internal import Primitives
 
 /// A record of the metadata store. The value is one JSON object, members in name order, so that an operator can read it
 /// with etcdctl; its member `format` is 1. A reader ignores members it does not know and refuses a higher format.
@@ -73,6 +74,11 @@ extension JSONValue {
         guard case .string(let string) = self else { return nil }
         return String(decoding: string.content, as: UTF8.self)
     }
+
+    var count: UInt64? {
+        guard case .number(let number) = self else { return nil }
+        return number.uint64
+    }
 }
 
 /// Reads the members of a record, or of an object in it, one by one; the error names the member.
@@ -82,6 +88,9 @@ struct RecordReader {
 
     /// A whole record: parses it and checks its format.
     init(_ value: [UInt8], of key: MetadataKey) throws(RecordError) {
+        guard value.count <= MetadataLimits.valueBytesMax else {
+            throw .malformed(key: key, detail: "it has \(value.count) bytes; \(MetadataLimits.valueBytesMax) at most")
+        }
         let parsed: JSONValue
         do {
             parsed = try JSONValue(parsing: value)
@@ -115,13 +124,27 @@ struct RecordReader {
         return made
     }
 
-    func text(_ name: StaticString) throws(RecordError) -> String { try member(name, \.text) }
+    /// At most `bytesMax` bytes, so that whatever is made of a record is written back within the bounds of a value.
+    func text(
+        _ name: StaticString, bytesMax: Int = Limits.recordTextBytesMax
+    ) throws(RecordError) -> String {
+        try member(name) { $0.text.flatMap { $0.utf8.count <= bytesMax ? $0 : nil } }
+    }
 
-    func count(_ name: StaticString) throws(RecordError) -> UInt64 {
-        try member(name) { value in
-            guard case .number(let number) = value else { return nil }
-            return number.uint64
-        }
+    func count(_ name: StaticString) throws(RecordError) -> UInt64 { try member(name, \.count) }
+
+    /// A number that is counted on from.
+    func counter(_ name: StaticString, max: UInt64 = Limits.counterMax) throws(RecordError) -> UInt64 {
+        try member(name) { $0.count.flatMap { $0 <= max ? $0 : nil } }
+    }
+
+    func time(_ name: StaticString) throws(RecordError) -> Timestamp {
+        Timestamp(milliseconds: try counter(name, max: Limits.timeMillisecondsMax))
+    }
+
+    func optionalTime(_ name: StaticString) throws(RecordError) -> Timestamp? {
+        try optional(name) { $0.count.flatMap { $0 <= Limits.timeMillisecondsMax ? $0 : nil } }
+            .map { Timestamp(milliseconds: $0) }
     }
 
     /// A text that names something.

@@ -6,8 +6,8 @@ public import Primitives
 /// what must not happen twice (G6), and an end by the deadline.
 ///
 /// A shard that changes hands shows as latency and never as an error (G8): what was surely not executed is tried again
-/// while the request's time lasts. An owner that cannot be reached is tried for a moment only, for its shards are
-/// unavailable then, and callers are to hear so.
+/// while the request's time lasts. An owner that cannot be reached, or answers nothing, is tried for a moment
+/// only, for its shards are unavailable then, and callers are to hear so.
 ///
 /// Pure, and its owner's alone. The node calls ``next(owner:now:)`` and does what it says; what came of it the node
 /// tells by ``notOwner(now:)``, ``notYet(now:)``, ``notSent(_:now:)``, ``answerLost(_:now:)`` or ``answered(_:now:)``,
@@ -42,6 +42,8 @@ public struct RequestRoute: Sendable {
     private var pauses: UInt64 = 0
     /// Since when no attempt has reached the owner.
     private var unreachableSince: MonotonicTime?
+    /// When the first of the answers was lost that have come to nothing since anybody answered.
+    private var lostSince: MonotonicTime?
     /// What has last gone wrong.
     private var trouble: String?
 
@@ -68,7 +70,9 @@ public struct RequestRoute: Sendable {
     public mutating func next(owner: NodeID?, now: MonotonicTime) -> Step {
         if isForwarded, !mutants.has(.staleMapForwarded) { return owner == node ? .execute : .answerNotOwner }
         if isLost, !mayRepeat, !mutants.has(.forwardedTwice) { return .refuse(unknown) }
-        if now >= deadline || isUnreachable(now) { return .refuse(isLost && isWrite ? unknown : unavailable) }
+        if now >= deadline || isUnreachable(now) || isSilent(now) {
+            return .refuse(isLost && isWrite ? unknown : unavailable)
+        }
         if mustReadMap {
             mustReadMap = false
             return .readMap
@@ -85,6 +89,13 @@ public struct RequestRoute: Sendable {
     private func isUnreachable(_ now: MonotonicTime) -> Bool {
         guard let unreachableSince else { return false }
         return now.nanoseconds(since: unreachableSince) >= Limits.routeUnreachableMilliseconds * 1_000_000
+    }
+
+    /// An owner that takes requests and answers none is not asked for ever: it hangs, and callers are to hear so. One
+    /// that is busy answers late, and its answer is waited for.
+    private func isSilent(_ now: MonotonicTime) -> Bool {
+        guard let lostSince else { return false }
+        return now.nanoseconds(since: lostSince) >= Limits.routeLostMilliseconds * 1_000_000
     }
 
     /// The owner by our map says that it is not, and has done nothing: one of the two maps is old.
@@ -104,7 +115,9 @@ public struct RequestRoute: Sendable {
     public mutating func answerLost(_ reason: String, now: MonotonicTime) {
         isLost = true
         trouble = reason
-        restAsReached(now)
+        unreachableSince = nil
+        lostSince = lostSince ?? now
+        rest(now)
     }
 
     /// What the owner answered. `nil`: it is not the answer to give, ask again.
@@ -124,6 +137,7 @@ public struct RequestRoute: Sendable {
 
     private mutating func restAsReached(_ now: MonotonicTime) {
         unreachableSince = nil
+        lostSince = nil
         rest(now)
     }
 

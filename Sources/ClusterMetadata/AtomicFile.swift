@@ -68,6 +68,11 @@ struct AtomicFile: ~Copyable {
             throw .unchanged(Self.describe("write", fresh, written))
         }
         let renamed = ks_rename(fresh, path)
+        // A directory without room for the name is as it was.
+        if renamed == -ENOSPC || renamed == -EDQUOT {
+            _ = ks_unlink(fresh)
+            throw .unchanged(Self.describe("rename", fresh, renamed))
+        }
         guard renamed == 0 else { throw .unknown(Self.describe("rename", fresh, renamed)) }
         let synced = ks_fsync(directory)
         guard synced == 0 else { throw .unknown(Self.describe("fsync the directory of", path, synced)) }

@@ -69,7 +69,9 @@ enum EmbeddedFileFormat {
 
     private static func decodeBody(_ body: ByteReader) -> EmbeddedState? {
         var reader = body
-        guard let revision = reader.readUInt64(), let count = reader.readUInt32() else { return nil }
+        guard let revision = reader.readUInt64(), revision <= Limits.counterMax, let count = reader.readUInt32() else {
+            return nil
+        }
         var entries: [MetadataEntry] = []
         for _ in 0..<count {
             guard let entry = decodeEntry(&reader), entries.last.map({ $0.key < entry.key }) ?? true,
@@ -84,7 +86,8 @@ enum EmbeddedFileFormat {
     private static func decodeEntry(_ reader: inout ByteReader) -> MetadataEntry? {
         guard let keyBytes = reader.readUInt16().flatMap({ reader.readBytes(Int($0)) }),
             keyBytes.count <= MetadataLimits.keyBytesMax, keyBytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F }),
-            let created = reader.readUInt64(), let modified = reader.readUInt64(), let session = reader.readUInt64(),
+            let created = reader.readUInt64(), let modified = reader.readUInt64(), created <= modified,
+            let session = reader.readUInt64(),
             let value = reader.readUInt32().flatMap({ reader.readBytes(Int($0)) })
         else { return nil }
         return MetadataEntry(

@@ -33,11 +33,12 @@ public final class EmbeddedMetadata: MetadataStore {
             core = Mutex(Core(file: file, state: EmbeddedState()))
             return
         }
-        let state = try EmbeddedFileFormat.decode(content, file: path)
-        core = Mutex(Core(file: file, state: state))
-        // Sessions of the process before this one have ended with it.
+        var state = try EmbeddedFileFormat.decode(content, file: path)
+        // Sessions of the process before this one have ended with it. In memory alone, so that a full disk hinders
+        // nothing: the next change writes it, and without one the next process finds them again.
         let orphans = state.range(prefix: MetadataKey("")).filter { $0.session != nil }
-        _ = try transaction(MetadataTransaction(then: orphans.map { .delete($0.key) }))
+        if let change = state.change(by: orphans.map { .delete($0.key) }) { state.apply(change) }
+        core = Mutex(Core(file: file, state: state))
     }
 
     public func get(_ key: MetadataKey) throws(MetadataError) -> MetadataRead<MetadataEntry?> {

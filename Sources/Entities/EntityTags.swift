@@ -67,7 +67,9 @@ private struct EntityTagList {
         }
         rest = rest[(opaque.endIndex + 1)...]
         tagCount += 1
-        if let version = version(of: opaque), !isWeak || weakTagsMatch { versions.append(version) }
+        guard let version = version(of: opaque), !isWeak || weakTagsMatch else { return }
+        guard versions.count < Limits.preconditionVersionsMax else { throw OperationChecks.tooManyVersions }
+        versions.append(version)
     }
 
     private func version(of opaque: ArraySlice<UInt8>) -> UInt64? {

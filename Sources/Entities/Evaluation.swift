@@ -16,6 +16,25 @@ public struct EntityLimits: Sendable {
     public init(entityBytesMax: Int = Limits.entityBytesDefault) { self.entityBytesMax = entityBytesMax }
 }
 
+/// A state that has been read, kept so that several patches of one entity in one group read it once.
+public struct ReadState: Sendable {
+    fileprivate let document: JSONDocument
+    /// The version whose state it is.
+    public let version: Position
+    /// What it holds in memory, roughly, in bytes.
+    public var byteCount: Int { document.weight }
+}
+
+/// What evaluating an operation took, for whoever shares time among operations. Nothing of it decides an outcome.
+public struct EvaluationCost: Sendable {
+    /// In bytes of work: a nanosecond or a few each.
+    public var work = 0
+    /// States that were read, rather than found read.
+    public var statesRead = 0
+
+    public init() {}
+}
+
 extension WriteOperation {
     /// Evaluates against `current` (`nil` where absent; an expired record counts as absent), in this order:
     /// preconditions, then the action. The idempotency row has been looked at before. Pure.
@@ -26,10 +45,46 @@ extension WriteOperation {
     public func evaluate(
         current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits
     ) -> Evaluation {
+        var known: ReadState?
+        var cost = EvaluationCost()
+        return evaluate(
+            current: current, position: position, now: now, limits: limits, known: &known, cost: &cost)
+    }
+
+    /// ``evaluate(current:position:now:limits:)`` for a caller that keeps what was read. The outcome is the same
+    /// whatever `known` is.
+    ///
+    /// - Parameters:
+    ///   - known: the state of `current`, where the caller has it read; another version's is ignored. Comes back as
+    ///     that of what the entity is now, or as `nil` where that has not been read.
+    ///   - cost: what it took is added.
+    public func evaluate(
+        current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits, known: inout ReadState?,
+        cost: inout EvaluationCost
+    ) -> Evaluation {
         let current = current?.live(at: now)
         do throws(Problem) {
             if let problem = preconditions.failure(on: current) { throw problem }
-            let record = try record(after: current, position: position, now: now, limits: limits)
+            let record: StoredRecord?
+            switch action {
+            case .put(let state, let contentType, let ttlSeconds):
+                known = nil
+                cost.work += state.count
+                record = try Self.put(state, contentType, ttlSeconds, position: position, now: now, limits: limits)
+            case .patch(let kind, let document):
+                var patching = Patching(current: current, position: position, now: now, limits: limits)
+                swap(&known, &patching.known)
+                defer {
+                    known = patching.known
+                    cost.work += patching.cost.work
+                    cost.statesRead += patching.cost.statesRead
+                }
+                record = try patching.record(kind, document)
+            case .delete:
+                known = nil
+                guard current != nil else { throw .notFound }
+                record = nil
+            }
             return .effect(record: record, status: answersWithRepresentation ? 200 : 204)
         } catch {
             return .refused(error, currentVersion: current?.version)
@@ -42,55 +97,116 @@ extension WriteOperation {
         return wantsRepresentation
     }
 
-    private func record(
-        after current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits
-    ) throws(Problem) -> StoredRecord? {
-        switch action {
-        case .put(let state, let contentType, let ttlSeconds):
-            guard state.count <= limits.entityBytesMax else { throw .entityTooLarge(limits) }
-            guard contentType.count <= Limits.contentTypeBytesMax else { throw .contentTypeTooLong }
-            return StoredRecord(
-                version: position, updatedAt: now, expiresAt: ttlSeconds.map { now.adding(seconds: $0) },
-                contentType: contentType[...], state: state[...])
-        case .patch(let kind, let document):
-            let patch = try PatchDocument(kind, document)
-            let state = try patch.newState(after: current, documentBytes: document.count, limits: limits)
-            return StoredRecord(
-                version: position, updatedAt: now, expiresAt: current?.expiresAt,
-                contentType: current?.contentType ?? Self.createdContentType[...], state: state[...])
-        case .delete:
-            guard current != nil else { throw .notFound }
-            return nil
-        }
+    private static func put(
+        _ state: [UInt8], _ contentType: [UInt8], _ ttlSeconds: UInt64?, position: Position, now: Timestamp,
+        limits: EntityLimits
+    ) throws(Problem) -> StoredRecord {
+        guard state.count <= limits.entityBytesMax else { throw .entityTooLarge(limits) }
+        guard contentType.count <= Limits.contentTypeBytesMax else { throw .contentTypeTooLong }
+        return StoredRecord(
+            version: position, updatedAt: now, expiresAt: ttlSeconds.map { now.adding(seconds: $0) },
+            contentType: contentType[...], state: state[...])
     }
+}
+
+/// One PATCH on one record.
+private struct Patching {
+    let current: StoredRecord?
+    let position: Position
+    let now: Timestamp
+    let limits: EntityLimits
+    var known: ReadState?
+    var cost = EvaluationCost()
 
     /// What `else-create` stores.
     private static let createdContentType = Array("application/json".utf8)
-}
 
-extension PatchDocument {
-    /// The patched state as text.
-    fileprivate func newState(
-        after current: StoredRecord?, documentBytes: Int, limits: EntityLimits
-    ) throws(Problem) -> [UInt8] {
-        let byteCount = (current?.state.count ?? 0) + documentBytes
-        let result = try apply(to: try base(current), byteCount: byteCount, bytesMax: limits.entityBytesMax)
-        guard let state = result.encoded(bytesMax: limits.entityBytesMax, expecting: byteCount) else {
-            throw .entityTooLarge(limits)
-        }
-        return state
+    init(current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits) {
+        self.current = current
+        self.position = position
+        self.now = now
+        self.limits = limits
     }
 
-    /// What the patch starts from. An entity is JSON by its bytes, whatever its content type.
-    private func base(_ current: StoredRecord?) throws(Problem) -> JSONValue {
-        guard let current else {
-            guard let elseCreate else { throw .notFound }
-            return elseCreate
-        }
+    mutating func record(_ kind: PatchKind, _ bytes: [UInt8]) throws(Problem) -> StoredRecord {
+        var work = PatchWork(bytesMax: limits.entityBytesMax)
+        defer { cost.work += work.spent }
+        let patch = try PatchDocument(kind, bytes, bytesMax: limits.entityBytesMax)
+        try spend(patch.weight, of: &work)
+        let (base, weight) = try base(patch, &work)
+        // Given away, so that the editor alone holds it and changes it where it lies.
+        var editor = JSONEditor(consume base, work: work)
         do {
-            return try JSONValue(parsing: current.state)
+            defer { work = editor.work }
+            try patch.apply(to: &editor)
         } catch {
+            // A condition that does not hold leaves the state as it was read, and it is kept.
+            if let current, !editor.isChanged {
+                known = ReadState(
+                    document: JSONDocument(value: editor.root, weight: weight), version: current.version)
+            }
+            throw error
+        }
+        return try write(editor.root, expecting: (current?.state.count ?? 0) + bytes.count, &work)
+    }
+
+    private mutating func write(
+        _ value: JSONValue, expecting count: Int, _ work: inout PatchWork
+    ) throws(Problem) -> StoredRecord {
+        guard let (state, weight) = value.encoded(bytesMax: limits.entityBytesMax, expecting: count) else {
+            throw .entityTooLarge(limits)
+        }
+        try spend(state.count, of: &work)
+        known = ReadState(document: JSONDocument(value: value, weight: weight), version: position)
+        return StoredRecord(
+            version: position, updatedAt: now, expiresAt: current?.expiresAt,
+            contentType: current?.contentType ?? Self.createdContentType[...], state: state[...])
+    }
+
+    /// What the patch starts from, charged for whether or not it was read before. An entity is JSON by its bytes,
+    /// whatever its content type.
+    private mutating func base(
+        _ patch: PatchDocument, _ work: inout PatchWork
+    ) throws(Problem) -> (value: JSONValue, weight: Int) {
+        guard let current else {
+            known = nil
+            guard let elseCreate = patch.elseCreate else { throw .notFound }
+            return (elseCreate, patch.weight)
+        }
+        let state = try read(current, weightMax: work.left)
+        try spend(state.weight, of: &work)
+        return (state.value, state.weight)
+    }
+
+    /// Takes what is known, which then belongs to the patch alone and is changed where it lies.
+    private mutating func read(_ current: StoredRecord, weightMax: Int) throws(Problem) -> JSONDocument {
+        if let read = known, read.version == current.version {
+            known = nil
+            guard read.document.weight <= weightMax else {
+                known = read
+                throw PatchWork.problem(bytesMax: limits.entityBytesMax)
+            }
+            // Charged to the patch, see `PatchWork`, and yet no time was spent on it.
+            cost.work -= read.document.weight
+            return read.document
+        }
+        known = nil
+        cost.statesRead += 1
+        do {
+            return try JSONDocument.read(Array(current.state), weightMax: weightMax)
+        } catch {
+            // It may have read that far.
+            cost.work += min(current.state.count, error.offset)
+            if error.reason == .tooHeavy { throw PatchWork.problem(bytesMax: limits.entityBytesMax) }
             throw Problem(.notJSON, "the entity's state is not JSON that can be patched: \(error)")
+        }
+    }
+
+    private func spend(_ cost: Int, of work: inout PatchWork) throws(Problem) {
+        do {
+            try work.spend(cost)
+        } catch {
+            throw PatchWork.problem(bytesMax: limits.entityBytesMax)
         }
     }
 }
@@ -98,6 +214,9 @@ extension PatchDocument {
 extension StoredRecord {
     /// `nil` from the expiry on.
     fileprivate func live(at now: Timestamp) -> StoredRecord? { isExpired(at: now) ? nil : self }
+
+    /// `Last-Modified`: dates of HTTP have whole seconds.
+    fileprivate var changedSeconds: UInt64 { updatedAt.milliseconds / 1000 }
 }
 
 extension Problem {
@@ -119,23 +238,31 @@ public enum ReadEvaluation: Sendable {
 }
 
 extension Preconditions {
-    /// Evaluates a GET or HEAD against `current` at `now`, in the order of RFC 9110 §13.2.2: a false `If-Match` is 412
-    /// first, a false `If-None-Match` is 304. Pure.
+    /// Evaluates a GET or HEAD against `current` at `now`, in the order of RFC 9110 §13.2.2: a false `If-Match`, or a
+    /// false `If-Unmodified-Since` without it, is 412 first; a false `If-None-Match`, or a false `If-Modified-Since`
+    /// without it, is 304. Pure.
     public func evaluateRead(current: StoredRecord?, now: Timestamp) -> ReadEvaluation {
         let current = current?.live(at: now)
-        guard ifMatch?.matches(current) ?? true else {
-            return .refused(Self.ifMatchFailure(on: current), currentVersion: current?.version)
-        }
+        if let problem = staleness(of: current) { return .refused(problem, currentVersion: current?.version) }
         guard let current else { return .refused(.notFound, currentVersion: nil) }
-        guard !(ifNoneMatch?.matches(current) ?? false) else { return .notModified(current) }
+        if let ifNoneMatch { return ifNoneMatch.matches(current) ? .notModified(current) : .found(current) }
+        if let ifModifiedSince, current.changedSeconds <= ifModifiedSince { return .notModified(current) }
         return .found(current)
     }
 
     /// Why a write must not happen; `nil` where every condition holds.
     fileprivate func failure(on current: StoredRecord?) -> Problem? {
-        guard ifMatch?.matches(current) ?? true else { return Self.ifMatchFailure(on: current) }
+        if let problem = staleness(of: current) { return problem }
         guard let current, ifNoneMatch?.matches(current) ?? false else { return nil }
         return Problem(.preconditionFailed, "If-None-Match: the entity exists, at version \"\(current.version)\"")
+    }
+
+    /// Why the entity is not the one that the caller has seen; `nil` where it is, or nothing was said of it.
+    private func staleness(of current: StoredRecord?) -> Problem? {
+        if let ifMatch { return ifMatch.matches(current) ? nil : Self.ifMatchFailure(on: current) }
+        guard let ifUnmodifiedSince, let current, current.changedSeconds > ifUnmodifiedSince else { return nil }
+        return Problem(
+            .preconditionFailed, "If-Unmodified-Since: the entity was changed later, to version \"\(current.version)\"")
     }
 
     private static func ifMatchFailure(on current: StoredRecord?) -> Problem {

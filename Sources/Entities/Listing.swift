@@ -35,12 +35,19 @@ public struct ListCursor: Sendable, Equatable {
 public struct ListPage: Sendable {
     public struct Item: Sendable {
         public let keyBytes: [UInt8]
+        /// With its state where the list is to show it, else possibly without.
         public let record: StoredRecord
+        public let stateByteCount: Int
 
-        public init(keyBytes: [UInt8], record: StoredRecord) {
+        /// - Parameter stateByteCount: where `record` is without its state.
+        public init(keyBytes: [UInt8], record: StoredRecord, stateByteCount: Int? = nil) {
             self.keyBytes = keyBytes
             self.record = record
+            self.stateByteCount = stateByteCount ?? record.state.count
         }
+
+        /// What the item holds.
+        public var byteCount: Int { keyBytes.count + record.encodedCount }
     }
 
     public var items: [Item]
@@ -49,6 +56,8 @@ public struct ListPage: Sendable {
     /// Shards of the cluster, and those that could not answer, ascending.
     public var shardCount: Int
     public var missing: [ShardID]
+    /// The page as its caller reads it, where that has been made ahead; then `items` are empty.
+    public var text: [UInt8]?
 
     public init(items: [Item], next: ListCursor?, shardCount: Int, missing: [ShardID]) {
         self.items = items

@@ -54,19 +54,30 @@ public enum PatchKind: UInt8, Sendable, CaseIterable {
     case update = 3
 }
 
-/// `If-Match` and `If-None-Match` (RFC 9110 §13.1), parsed.
+/// `If-Match`, `If-None-Match` and the two conditions on `Last-Modified` (RFC 9110 §13.1), parsed.
 public struct Preconditions: Sendable, Equatable {
     public var ifMatch: Condition?
     public var ifNoneMatch: Condition?
+    /// `If-Modified-Since` in seconds since 1970. It bears on reads only, and `ifNoneMatch` goes over it.
+    public var ifModifiedSince: UInt64?
+    /// `If-Unmodified-Since` in seconds since 1970. `ifMatch` goes over it; an absent entity meets it.
+    public var ifUnmodifiedSince: UInt64?
 
     public static let none = Preconditions()
 
-    public init(ifMatch: Condition? = nil, ifNoneMatch: Condition? = nil) {
+    public init(
+        ifMatch: Condition? = nil, ifNoneMatch: Condition? = nil, ifModifiedSince: UInt64? = nil,
+        ifUnmodifiedSince: UInt64? = nil
+    ) {
         self.ifMatch = ifMatch
         self.ifNoneMatch = ifNoneMatch
+        self.ifModifiedSince = ifModifiedSince
+        self.ifUnmodifiedSince = ifUnmodifiedSince
     }
 
-    public var isEmpty: Bool { ifMatch == nil && ifNoneMatch == nil }
+    public var isEmpty: Bool {
+        ifMatch == nil && ifNoneMatch == nil && ifModifiedSince == nil && ifUnmodifiedSince == nil
+    }
 
     public enum Condition: Sendable, Equatable {
         /// `*`

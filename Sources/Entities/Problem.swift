@@ -39,6 +39,9 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
     case stalePlan
     case concurrentChange
     case metadataUnavailable
+    // Of every listener: what a browser's page must not do.
+    case misdirected
+    case crossSite
 
     /// The last part of `type`: `bad-request`, `not-json`, …
     public var name: StaticString {
@@ -68,12 +71,15 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
         case .stalePlan: "stale-plan"
         case .concurrentChange: "concurrent-change"
         case .metadataUnavailable: "metadata-unavailable"
+        case .misdirected: "misdirected"
+        case .crossSite: "cross-site"
         }
     }
 
     public var status: Int {
         switch self {
         case .badRequest, .badKey: 400
+        case .crossSite: 403
         case .notFound: 404
         case .methodNotAllowed: 405
         case .lengthRequired: 411
@@ -82,6 +88,7 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
         case .uriTooLong: 414
         case .unsupportedMediaType: 415
         case .expectationFailed: 417
+        case .misdirected: 421
         case .notJSON, .patchFailed, .idempotencyMismatch: 422
         case .fieldsTooLarge: 431
         case .refused, .stalePlan, .concurrentChange: 409

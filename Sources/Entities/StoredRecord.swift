@@ -80,6 +80,15 @@ public struct StoredRecord: Sendable, Equatable {
             contentType: bytes[contentType], state: bytes[state])
     }
 
+    /// Bytes before the state in the encoding of a record; `nil` where it is too short for what it says. The part up to
+    /// there is the encoding of the same record with an empty state.
+    public static func headBytes(of encoding: UnsafeRawBufferPointer) -> Int? {
+        guard encoding.count >= fixedBytes else { return nil }
+        let expiry = encoding[1] & expiryFlag == 0 ? 0 : expiryBytes
+        let count = fixedBytes + expiry + Int(encoding[2])
+        return count <= encoding.count ? count : nil
+    }
+
     /// The whole encoding, made anew at each call.
     public var bytes: [UInt8] {
         var writer = ByteWriter(reserving: encodedCount)
@@ -103,9 +112,9 @@ public struct StoredRecord: Sendable, Equatable {
         writer.write(state)
     }
 
-    /// The content type to answer with.
+    /// The content type to answer with: the default also where the stored one cannot stand in a field.
     public var effectiveContentType: ArraySlice<UInt8> {
-        contentType.isEmpty ? Self.defaultContentType[...] : contentType
+        contentType.isEmpty || !OperationChecks.isFieldText(contentType) ? Self.defaultContentType[...] : contentType
     }
 
     /// At its expiry the entity reads as absent.

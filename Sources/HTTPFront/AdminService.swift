@@ -12,6 +12,9 @@ final class AdminService: RequestService {
 
     func position(of key: EntityKey) -> ShardPosition? { nil }
 
+    /// What was asked is carried out to its end, and nobody is told.
+    func callerLeft(_ sink: any ConnectionSink) {}
+
     func admit(_ head: RequestHead, _ loop: LoopContext) -> Admission {
         do throws(Problem) {
             let request = try Self.request(head)
@@ -43,7 +46,12 @@ final class AdminService: RequestService {
         if head.expectation == .other, head.minorVersion >= 1 {
             throw Problem(.expectationFailed, "the only expectation understood is 100-continue")
         }
-        let query = try QueryParameters(head.query.map(head.array) ?? [])
+        let text = head.query.map(head.array)
+        let parts = text?.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) ?? []
+        if parts.contains(where: \.isEmpty) {
+            throw Problem(.badRequest, "the query has an empty part")
+        }
+        let query = try QueryParameters(text ?? [])
         if let length = head.contentLength, length > FrontLimits.adminBodyBytesMax {
             throw .bodyTooLarge(max: FrontLimits.adminBodyBytesMax)
         }

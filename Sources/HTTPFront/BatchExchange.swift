@@ -5,6 +5,7 @@ internal import Primitives
 /// A batch in progress: lines in, operations to the backend, answer lines out in the order of the lines. Memory is
 /// bounded by the lines in flight (`Limits.batchLinesInFlightMax`, `Limits.batchBytesInFlightMax`), one unfinished
 /// line, and the answers that the connection has not taken; where there is no room, the connection stops reading.
+/// All of it is charged to the loop's account; a line that the account has no room for is refused by itself.
 ///
 /// Lines on one entity keep their order: where requests may overtake each other, a line waits until the one before it
 /// on its entity has been answered.
@@ -20,7 +21,11 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         let key: EntityKey?
         let isWrite: Bool
         let startedAt: NIODeadline
+        /// Of the line's operation.
         let byteCount: Int
+        /// What its answer holds, or is taken to hold until it is there.
+        var answerBytes: Int
+        var charge: Int
         /// The backend has it: lines on its entity may have to wait.
         let isRun: Bool
         var answer: Answer?
@@ -38,8 +43,15 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     private var slots = CircularBuffer<Slot>(initialCapacity: 16)
     private var firstSlot: UInt64 = 0
     private var bytesInFlight = 0
-    /// What a read in flight is taken to bring: the size of late answers, so that reads are bounded by bytes too.
-    private var readCost = readCostMin
+    private var answersHeld = 0
+    /// What the answer of a read is taken to be, by the size of those before it.
+    private var readAnswerBytes = FrontLimits.lineAnswerBytesFirst
+    /// The charge of the batch itself, of the line that has not ended, and of `text`.
+    private var ownCharge = 0
+    private var lineCharge = 0
+    private var textCharge = 0
+    /// Of lines that the backend still has after the batch has left them.
+    private var owed: [UInt64: Int] = [:]
     private var bodyIsComplete = false
     private var linesSeen = 0
     /// The entities of the lines that the backend has; kept only where requests may overtake each other.
@@ -54,8 +66,6 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     /// Every further line is refused.
     var isDraining = false
 
-    private static let readCostMin = 4 << 10
-
     init(backend: any EntityBackend, loop: LoopContext, owner: any Owner) {
         self.backend = backend
         self.loop = loop
@@ -64,10 +74,23 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         splitter = LineSplitter(bytesMax: BatchLine.bytesMax(backend.limits))
     }
 
+    private var memory: MemoryAccount { loop.memory }
+
+    /// Charges what every batch holds: a piece of its body and a piece of its answer. False where there is no room for
+    /// it.
+    func begin() -> Bool {
+        guard memory.charge(FrontLimits.bodyChargeBytes, for: .batches, as: .small) else { return false }
+        ownCharge = FrontLimits.bodyChargeBytes
+        return true
+    }
+
     /// No line has been taken in yet.
     var isUntouched: Bool { linesSeen == 0 }
 
     var hasLinesInFlight: Bool { !slots.isEmpty }
+
+    /// Answers that are there or to come, as they are taken to be, and not taken by the connection.
+    var answerBytesHeld: Int { answersHeld + text.readableBytes }
 
     /// Whether more of the body may be given to ``receive(_:)``.
     var wantsMore: Bool { !bodyIsComplete && unread.readableBytes == 0 && hasRoom }
@@ -76,7 +99,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
 
     private var hasRoom: Bool {
         waiting == nil && slots.count < Limits.batchLinesInFlightMax && bytesInFlight < Limits.batchBytesInFlightMax
-            && text.readableBytes < FrontLimits.outputBytesMax
+            && answerBytesHeld < FrontLimits.answersHeldBytesMax
     }
 
     /// When the oldest line without an answer was run.
@@ -94,6 +117,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     func runLines(_ now: NIODeadline) {
         resume(now)
         while hasRoom, unread.readableBytes > 0, let line = splitter.next(&unread) { run(line, now) }
+        chargeLine()
         if unread.readableBytes == 0 { unread = ByteBuffer() }
     }
 
@@ -111,8 +135,11 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         if waiting == nil { refuse(problem, key: nil, now) } else { breakage = problem }
     }
 
+    /// What a line was charged while it came is over with it: its operation is charged by itself.
     private func run(_ line: LineSplitter.Line, _ now: NIODeadline) {
+        defer { if waiting == nil { refundLine() } }
         switch line {
+        case .givenUp: refuse(Self.noMemory, key: nil, now)
         case .tooLong:
             refuse(.bodyTooLarge(max: backend.limits.entityBytesMax), key: nil, now)
         case .text(let text):
@@ -132,13 +159,18 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     }
 
     private func run(_ line: BatchLine, _ now: NIODeadline) {
+        guard let charge = charge(line) else { return refuse(Self.noMemory, key: line.key, now) }
         if backend.requestsMayOvertake { keysInFlight.insert(line.key) }
         switch line {
         case .read(let request):
-            let target = append(request.key, isWrite: false, byteCount: readCost, isRun: true, now)
+            let target = append(
+                request.key, isWrite: false, byteCount: 0, answerBytes: readAnswerBytes, charge: charge, isRun: true,
+                now)
             backend.read(request, replyTo: target)
         case .write(let operation):
-            let target = append(operation.key, isWrite: true, byteCount: operation.byteCount, isRun: true, now)
+            let target = append(
+                operation.key, isWrite: true, byteCount: operation.byteCount,
+                answerBytes: FrontLimits.plainAnswerBytes, charge: charge, isRun: true, now)
             backend.write(operation, replyTo: target)
         }
     }
@@ -147,6 +179,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     private func resume(_ now: NIODeadline) {
         guard let line = waiting, !keysInFlight.contains(line.key) else { return }
         waiting = nil
+        refundLine()
         if isDraining {
             refuse(Problem(.shuttingDown, "this node is shutting down"), key: line.key, now)
         } else {
@@ -159,17 +192,23 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     }
 
     private func refuse(_ problem: Problem, key: EntityKey?, _ now: NIODeadline) {
-        let target = append(key, isWrite: false, byteCount: 0, isRun: false, now)
+        let target = append(
+            key, isWrite: false, byteCount: 0, answerBytes: FrontLimits.plainAnswerBytes, charge: 0, isRun: false, now)
         let position = key.flatMap { backend.currentPosition(of: $0) }
         deliver(.refused(problem, currentVersion: nil, position), slot: target.slot)
     }
 
     private func append(
-        _ key: EntityKey?, isWrite: Bool, byteCount: Int, isRun: Bool, _ now: NIODeadline
+        _ key: EntityKey?, isWrite: Bool, byteCount: Int, answerBytes: Int, charge: Int, isRun: Bool,
+        _ now: NIODeadline
     ) -> ReplyTarget {
         linesSeen += 1
         bytesInFlight += byteCount
-        slots.append(Slot(key: key, isWrite: isWrite, startedAt: now, byteCount: byteCount, isRun: isRun, answer: nil))
+        answersHeld += answerBytes
+        slots.append(
+            Slot(
+                key: key, isWrite: isWrite, startedAt: now, byteCount: byteCount, answerBytes: answerBytes,
+                charge: charge, isRun: isRun, answer: nil))
         return ReplyTarget(sink: self, slot: firstSlot + UInt64(slots.count - 1))
     }
 
@@ -177,9 +216,10 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
 
     func deliver(_ answer: Answer, slot: UInt64) {
         eventLoop.assertInEventLoop()
-        guard slot >= firstSlot, slot - firstSlot < UInt64(slots.count) else { return }
+        guard slot >= firstSlot, slot - firstSlot < UInt64(slots.count) else { return settleOwed(slot) }
         let offset = Int(slot - firstSlot)
-        guard slots[offset: offset].answer == nil else { return }
+        guard slots[offset: offset].answer == nil else { return settleOwed(slot) }
+        let answer = charged(answer, offset)
         if slots[offset: offset].isRun, let key = slots[offset: offset].key { keysInFlight.remove(key) }
         guard offset == 0 else {
             slots[offset: offset].answer = answer
@@ -195,9 +235,10 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         let slot = slots.removeFirst()
         firstSlot += 1
         bytesInFlight -= slot.byteCount
-        let before = text.readableBytes
+        answersHeld -= slot.answerBytes
         let status = text.writeBatchAnswer(answer)
-        if !slot.isWrite { readCost = max(Self.readCostMin, text.readableBytes - before, readCost / 8 * 7) }
+        chargeText()
+        memory.refund(slot.charge, of: .batches)
         if case .refused(let problem, _, _) = answer { loop.counters.count(problem.code) }
         loop.counters.count(.batchLine, status: status)
     }
@@ -211,6 +252,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
             guard waiting.startedAt + .seconds(Int64(Limits.requestSecondsMax)) <= now else { return }
             guard waiting.answer == nil else { continue }
             loop.counters.count(.request)
+            owe(slot)
             let position = waiting.key.flatMap { backend.currentPosition(of: $0) }
             deliver(.refused(.deadline(isWrite: waiting.isWrite), currentVersion: nil, position), slot: slot)
         }
@@ -219,6 +261,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     /// The connection is done with the batch; answers that still come are dropped.
     func leave() {
         owner = nil
+        refundAll()
         firstSlot += UInt64(slots.count)
         slots.removeAll()
         keysInFlight = []
@@ -226,5 +269,95 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         breakage = nil
         unread = ByteBuffer()
         text = ByteBuffer()
+    }
+
+    // MARK: Memory
+
+    private static let noMemory = Problem(
+        .overloaded, "the node has no memory left for this line; try again shortly")
+
+    /// Charges a line's operation; `nil` where there is no room.
+    private func charge(_ line: BatchLine) -> Int? {
+        let isRead: Bool
+        var bytes = Limits.memoryRequestBytes
+        switch line {
+        case .read: isRead = true
+        case .write(let operation):
+            isRead = false
+            bytes = memory.budget.bounds.clamped(bytes + operation.byteCount)
+        }
+        return memory.charge(bytes, for: .batches, as: MemoryRank(bytes: bytes, isRead: isRead)) ? bytes : nil
+    }
+
+    /// Charges the line that has not ended, step by step; without room it is passed over.
+    private func chargeLine() {
+        let needed = memory.budget.bounds.clamped(splitter.unfinishedBytes)
+        guard needed > lineCharge + FrontLimits.bodyChargeBytes else { return }
+        let step = max(needed - lineCharge, FrontLimits.bodyChargeBytes)
+        if memory.charge(step, for: .batches, as: .large) {
+            lineCharge += step
+        } else {
+            splitter.giveUp()
+            refundLine()
+        }
+    }
+
+    private func refundLine() {
+        memory.refund(lineCharge, of: .batches)
+        lineCharge = 0
+    }
+
+    /// Charges an answer by its true size. Without room a refusal takes the place of a read's.
+    private func charged(_ answer: Answer, _ offset: Int) -> Answer {
+        let bytes = Reply.answer(answer).heldBytes(isHead: false)
+        answersHeld += bytes - slots[offset: offset].answerBytes
+        slots[offset: offset].answerBytes = bytes
+        let isWrite = slots[offset: offset].isWrite
+        if !isWrite { readAnswerBytes = max(FrontLimits.lineAnswerBytesMin, bytes, readAnswerBytes / 8 * 7) }
+        let more = memory.budget.bounds.clamped(2 * bytes) - slots[offset: offset].charge
+        guard more > 0 else { return answer }
+        if isWrite || !Reply.answer(answer).isRefusable {
+            memory.chargeAnyway(more, for: .batches)
+        } else if !memory.charge(more, for: .batches, as: MemoryRank(bytes: more, isRead: true)) {
+            let position = slots[offset: offset].key.flatMap { backend.currentPosition(of: $0) }
+            return charged(.refused(Self.noMemory, currentVersion: nil, position), offset)
+        }
+        slots[offset: offset].charge += more
+        return answer
+    }
+
+    private func chargeText() {
+        let more = text.readableBytes - textCharge
+        memory.chargeAnyway(more, for: .batches)
+        textCharge += more
+    }
+
+    /// The connection has taken the text over.
+    func textWasTaken() {
+        memory.refund(textCharge, of: .batches)
+        textCharge = 0
+    }
+
+    /// The line's place goes before the backend has answered, and it holds the operation until it does.
+    private func owe(_ slot: UInt64) {
+        let offset = Int(slot - firstSlot)
+        owed[slot] = slots[offset: offset].charge
+        slots[offset: offset].charge = 0
+    }
+
+    private func settleOwed(_ slot: UInt64) {
+        guard !owed.isEmpty, let charge = owed.removeValue(forKey: slot) else { return }
+        memory.refund(charge, of: .batches)
+    }
+
+    private func refundAll() {
+        for (offset, slot) in slots.enumerated() {
+            if slot.answer == nil { owe(firstSlot + UInt64(offset)) } else { memory.refund(slot.charge, of: .batches) }
+        }
+        memory.refund(ownCharge, of: .batches)
+        ownCharge = 0
+        refundLine()
+        textWasTaken()
+        answersHeld = 0
     }
 }

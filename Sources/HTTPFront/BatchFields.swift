@@ -63,11 +63,12 @@ struct BatchFields {
         return content
     }
 
-    /// The text of `json`, checked.
-    func json() throws(Problem) -> ArraySlice<UInt8>? {
+    /// The text of `json`, checked. Its length is looked at first, since a document in memory is many times as large.
+    func json(bytesMax: Int) throws(Problem) -> ArraySlice<UInt8>? {
         guard let range = values[Name.json.rawValue] else { return nil }
+        guard range.count <= bytesMax else { throw .bodyTooLarge(max: bytesMax) }
         do {
-            _ = try JSONValue(parsing: line[range])
+            try JSONValue.check(line[range])
         } catch {
             throw Problem(.badRequest, "json is not JSON: \(error)")
         }
@@ -76,7 +77,8 @@ struct BatchFields {
 
     func seconds(_ name: Name) throws(Problem) -> UInt64? {
         guard let range = values[name.rawValue] else { return nil }
-        guard let value = DecimalText.value(Array(line[range])), (1...Limits.ttlSecondsMax).contains(value) else {
+        guard let value = DecimalText.value(Array(line[range])), OperationChecks.timeToLiveSeconds.contains(value)
+        else {
             throw Problem(.badRequest, "\(name.text) must be a whole number from 1 to \(Limits.ttlSecondsMax)")
         }
         return value

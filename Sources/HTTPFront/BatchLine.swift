@@ -61,7 +61,7 @@ private struct BatchLineReader {
         var contentType = content.contentType
         if let given = try fields.string(.contentType) {
             contentType = Array(given)
-            try FieldChecks.contentType(contentType)
+            try OperationChecks.contentType(given)
         }
         return try operation(
             .put(state: content.bytes, contentType: contentType, ttlSeconds: try fields.seconds(.ttl)))
@@ -76,9 +76,8 @@ private struct BatchLineReader {
     private func operation(_ action: WriteOperation.Action) throws(Problem) -> WriteOperation {
         var idempotencyKey: [UInt8]?
         if let given = try fields.string(.idempotencyKey) {
-            let value = Array(given)
-            try FieldChecks.idempotencyKey(value)
-            idempotencyKey = value
+            try OperationChecks.idempotencyKey(given)
+            idempotencyKey = Array(given)
         }
         return WriteOperation(
             key: key, action: action, preconditions: try preconditions(), idempotencyKey: idempotencyKey)
@@ -94,7 +93,7 @@ private struct BatchLineReader {
 
     /// The bytes of exactly one of `json`, `text`, `base64`, and the content type that goes with it.
     private func content() throws(Problem) -> (bytes: [UInt8], contentType: [UInt8]) {
-        let json = try fields.json()
+        let json = try fields.json(bytesMax: limits.entityBytesMax)
         let text = try fields.string(.text)
         let base64 = try fields.string(.base64)
         guard [json != nil, text != nil, base64 != nil].filter({ $0 }).count == 1 else {

@@ -7,6 +7,7 @@ extension ConnectionHandler {
     func append(_ exchange: Exchange) -> UInt64 {
         exchanges.append(exchange)
         bytesInFlight += exchange.byteCount
+        answersHeld += exchange.answerBytes
         return firstSlot + UInt64(exchanges.count - 1)
     }
 
@@ -26,10 +27,11 @@ extension ConnectionHandler {
     /// gone or has its reply (the request's deadline came first) drops it.
     func deliver(_ reply: Reply, slot: UInt64) {
         eventLoop.assertInEventLoop()
-        guard slot >= firstSlot, slot - firstSlot < UInt64(exchanges.count) else { return }
+        guard slot >= firstSlot, slot - firstSlot < UInt64(exchanges.count) else { return settleOwed(slot) }
         let offset = Int(slot - firstSlot)
         let exchange = exchanges[offset: offset]
-        guard !exchange.isAnswered else { return }
+        guard !exchange.isAnswered else { return settleOwed(slot) }
+        let reply = charged(reply, exchange)
         guard offset == 0 else {
             exchange.reply = reply
             return
@@ -46,8 +48,9 @@ extension ConnectionHandler {
         firstSlot += 1
         bytesInFlight -= exchange.byteCount
         let persistence: Persistence = isLast ? .close : exchange.isOldVersion ? .keptAlive : .open
-        let writer = ReplyWriter(loop: loop, persistence: persistence, isHead: exchange.isHead)
+        let writer = ReplyWriter(loop: loop, persistence: persistence, isHead: exchange.isHead, origin: exchange.origin)
         let status = writer.write(reply, listShape: exchange.listShape, to: &output)
+        chargeEncoded(exchange)
         loop.counters.count(exchange.route, status: status)
     }
 

@@ -7,6 +7,7 @@ struct RunningBatch {
     let exchange: BatchExchange
     /// HTTP/1.0 has no chunks: the answer ends where the connection does.
     let isOldVersion: Bool
+    let origin: DoorPolicy.OriginMark?
     var keepsAlive: Bool
     var headIsWritten = false
 }
@@ -14,14 +15,18 @@ struct RunningBatch {
 extension ConnectionHandler: BatchExchange.Owner {
     func batchMoved() { flushAnswers() }
 
-    /// The batch waits until all requests before it have been answered, since its own answer has no bound.
-    func beginBatch(_ backend: any EntityBackend) {
+    /// The batch waits until all requests before it have been answered, since its own answer has no bound. False where
+    /// the account has no room for it.
+    func beginBatch(_ backend: any EntityBackend) -> Bool {
+        let exchange = BatchExchange(backend: backend, loop: loop, owner: self)
+        guard exchange.begin() else { return false }
         let isOldVersion = decoder.head.minorVersion == 0
         batch = RunningBatch(
-            exchange: BatchExchange(backend: backend, loop: loop, owner: self), isOldVersion: isOldVersion,
+            exchange: exchange, isOldVersion: isOldVersion, origin: origin,
             keepsAlive: decoder.head.keepsAlive && !isOldVersion)
         batch?.exchange.isDraining = isDraining
         intake = .batch
+        return true
     }
 
     /// Whether the decoder may go on, as far as a batch is concerned.
@@ -33,12 +38,12 @@ extension ConnectionHandler: BatchExchange.Owner {
     /// Runs lines that waited for room, writes the answers that are there, and ends the batch when all are out.
     func advanceBatch() {
         guard let exchange = batch?.exchange, exchanges.isEmpty else { return }
-        exchange.runLines(now)
-        writeBatchText()
-        while socketHasRoom, output.readableBytes >= FrontLimits.outputBytesMax {
-            flush()
-            exchange.runLines(now)
+        while true {
+            if answersHaveRoom { exchange.runLines(now) }
             writeBatchText()
+            guard output.readableBytes >= FrontLimits.outputBytesMax, socketHasRoom else { break }
+            flush()
+            guard answersHaveRoom else { break }
         }
         if exchange.isComplete { endBatch() }
     }
@@ -52,6 +57,7 @@ extension ConnectionHandler: BatchExchange.Owner {
             output.writeStaticString("\r\n")
         }
         output.writeBuffer(&exchange.text)
+        exchange.textWasTaken()
         if isChunked { output.writeStaticString("\r\n") }
         if exchange.text.capacity > FrontLimits.keptBufferBytesMax {
             exchange.text = ByteBuffer()
@@ -68,6 +74,8 @@ extension ConnectionHandler: BatchExchange.Owner {
         owesContinue = false
         loop.counters.count(.batch, status: 200)
         output.writeStatus(200, date: loop.date())
+        loop.door.writeFields(batch.origin, to: &output)
+        output.writeBytes(loop.clusterField)
         output.writeStaticString("Content-Type: application/x-ndjson\r\n")
         if !batch.isOldVersion { output.writeStaticString("Transfer-Encoding: chunked\r\n") }
         output.writeHeadEnd(length: nil, persistence: batch.keepsAlive && !isFinishing ? .open : .close)

@@ -8,9 +8,16 @@ extension ConnectionHandler: LoopConnection {
         phase = .lingering(outputDone: false, dropped: 0)
         readIsWanted = true
         let written = context.eventLoop.makePromise(of: Void.self)
-        written.futureResult.assumeIsolated().whenComplete { [self] _ in answersAreOut() }
+        let count = output.readableBytes
+        written.futureResult.assumeIsolated().whenComplete { [self] _ in
+            socketTook(count)
+            answersAreOut()
+        }
+        chargeOutput()
         let rest = output
         output = ByteBuffer()
+        outputCharge = 0
+        unsentBytes += rest.readableBytes
         context.writeAndFlush(wrapOutboundOut(rest), promise: written)
     }
 
@@ -55,13 +62,16 @@ extension ConnectionHandler: LoopConnection {
         if case .closed = phase { return }
         phase = .closed
         loop.remove(self)
-        loop.cap.release()
+        leaveAllowance()
         loop.counters.connectionsClosed &+= 1
         timer?.cancel()
         timer = nil
         context = nil
+        refundAll()
         firstSlot += UInt64(exchanges.count)
+        let leavesLists = waitsForList
         exchanges.removeAll()
+        if leavesLists { service.callerLeft(self) }
         batch?.exchange.leave()
         batch = nil
         intake = .none

@@ -86,6 +86,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
             guard exchange.reply == nil else { continue }
             loop.counters.count(.request)
             let position = exchange.key.flatMap(service.position)
+            owe(for: exchange, slot: slot)
             deliver(.refusal(Refusal(Problem.deadline(isWrite: exchange.isWrite), position: position)), slot: slot)
         }
     }

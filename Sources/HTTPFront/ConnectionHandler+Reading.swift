@@ -23,6 +23,7 @@ struct Collected {
     let isHead: Bool
     let isOldVersion: Bool
     let keepsAlive: Bool
+    let origin: DoorPolicy.OriginMark?
     let bodyBytesMax: Int
 }
 
@@ -36,6 +37,7 @@ extension ConnectionHandler {
                 inputIsExhausted()
                 return
             case .head: receivedHead()
+            case .chunk(let size): chunkBegins(size)
             case .body(let piece): received(piece)
             case .end: receivedEnd()
             case .refused(let problem): refuseConnection(Refusal(problem), route: .other)
@@ -67,19 +69,31 @@ extension ConnectionHandler {
 
     private func receivedHead() {
         clocks.waitsForHead(nil)
-        let hasBody = decoder.head.hasBody
+        defer { decoder.releaseHead() }
+        let head = decoder.head
+        let hasBody = head.hasBody
         if hasBody { clocks.bodyBegins(now) }
-        switch service.admit(decoder.head, loop) {
+        switch loop.door.judge(head) {
+        case .refused(let problem): return refuseRequest(Refusal(problem), .other)
+        case .preflight(let asking):
+            origin = asking
+            return answerPreflight()
+        case .passes(let asking): origin = asking
+        }
+        switch service.admit(head, loop) {
         case .refuse(let refusal, let route): refuseRequest(refusal, route)
         case .batch(let backend):
-            beginBatch(backend)
+            guard beginBatch(backend) else { return refuseRequest(Refusal(Self.noMemory()), .batch) }
             if hasBody { expectBody(nil) }
         case .run(let work, let route, let bodyBytesMax):
-            let head = decoder.head
+            guard chargeRequest(head, isWrite: work.isWrite) else {
+                let position = work.key.flatMap(service.position)
+                return refuseRequest(Refusal(Self.noMemory(), position: position), route)
+            }
             intake = .collect(
                 Collected(
                     work: work, route: route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0,
-                    keepsAlive: head.keepsAlive, bodyBytesMax: bodyBytesMax))
+                    keepsAlive: head.keepsAlive, origin: origin, bodyBytesMax: bodyBytesMax))
             if hasBody { expectBody(head.contentLength) }
         }
     }
@@ -109,30 +123,65 @@ extension ConnectionHandler {
         else {
             return refuseConnection(refusal, route: route, isHead: head.method == .head)
         }
-        append(refusal, route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0)
+        append(.refusal(refusal), route, isHead: head.method == .head, isOldVersion: head.minorVersion == 0)
         intake = .discard(left: Limits.entityBytesDefault)
     }
 
-    /// Refuses, and takes nothing more from this connection.
-    func refuseConnection(_ refusal: Refusal, route: HTTPCounters.Route, isHead: Bool = false) {
+    /// A preflight has no body that is worth reading.
+    private func answerPreflight() {
+        let head = decoder.head
+        if head.keepsAlive, !head.hasBody { intake = .discard(left: 0) } else { endInput() }
+        append(.preflight, .other, isHead: false, isOldVersion: head.minorVersion == 0)
+    }
+
+    /// Takes nothing more from this connection.
+    private func endInput() {
         phase = .finishing
         intake = .none
         owesContinue = false
         bodyBytes = []
+        refundIntake()
         input = ByteBuffer()
-        if breakBatch(refusal.problem) { return }
-        append(refusal, route, isHead: isHead, isOldVersion: false)
     }
 
-    private func append(_ refusal: Refusal, _ route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool) {
+    /// Refuses, and takes nothing more from this connection.
+    func refuseConnection(_ refusal: Refusal, route: HTTPCounters.Route, isHead: Bool = false) {
+        endInput()
+        if breakBatch(refusal.problem) { return }
+        append(.refusal(refusal), route, isHead: isHead, isOldVersion: false)
+    }
+
+    /// Answers what the backend never sees.
+    private func append(_ reply: Reply, _ route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool) {
         let slot = append(
             Exchange(
-                route: route, isHead: isHead, isOldVersion: isOldVersion, key: nil, isWrite: false, listShape: nil,
-                startedAt: now, byteCount: 0))
-        deliver(.refusal(refusal), slot: slot)
+                route: route, isHead: isHead, isOldVersion: isOldVersion, origin: origin, key: nil, isWrite: false,
+                listShape: nil, startedAt: now, byteCount: 0, charge: 0, answerBytes: FrontLimits.plainAnswerBytes))
+        deliver(reply, slot: slot)
     }
 
     // MARK: Body
+
+    /// A chunk that is too large for its request by what it says of itself is refused before its bytes come.
+    private func chunkBegins(_ size: Int) {
+        switch intake {
+        case .none, .held: preconditionFailure("a body belongs to a request")
+        case .collect(let collected):
+            if size > collected.bodyBytesMax - bodyBytes.count { refuseBody(of: collected) }
+        case .batch:
+            guard size > FrontLimits.batchChunkBytesMax else { return }
+            let detail = "a chunk of a batch may have at most \(FrontLimits.batchChunkBytesMax) bytes"
+            refuseConnection(Refusal(Problem(.entityTooLarge, detail)), route: .batch)
+        case .discard(let left):
+            if size > left { phase = .finishing }
+        }
+    }
+
+    private func refuseBody(of collected: Collected) {
+        let position = collected.work.key.flatMap(service.position)
+        let refusal = Refusal(Problem.bodyTooLarge(max: collected.bodyBytesMax), position: position)
+        refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
+    }
 
     private func received(_ piece: ByteBuffer) {
         clocks.bodyReceived(piece.readableBytes)
@@ -140,8 +189,11 @@ extension ConnectionHandler {
         case .none, .held: preconditionFailure("a body belongs to a request")
         case .collect(let collected):
             guard bodyBytes.count + piece.readableBytes <= collected.bodyBytesMax else {
+                return refuseBody(of: collected)
+            }
+            guard chargeBody(bodyBytes.count + piece.readableBytes) else {
                 let position = collected.work.key.flatMap(service.position)
-                let refusal = Refusal(Problem.bodyTooLarge(max: collected.bodyBytesMax), position: position)
+                let refusal = Refusal(Self.noMemory(), position: position)
                 return refuseConnection(refusal, route: collected.route, isHead: collected.isHead)
             }
             piece.withUnsafeReadableBytes { bodyBytes.append(contentsOf: $0) }
@@ -161,6 +213,7 @@ extension ConnectionHandler {
         clocks.bodyEnds()
         let ended = intake
         intake = .none
+        defer { origin = nil }
         switch ended {
         case .held: preconditionFailure("nothing is decoded behind a request that is held")
         case .none, .discard:
@@ -196,11 +249,14 @@ extension ConnectionHandler {
         let work = isBehindWrite ? collected.work.inQueueOrder : collected.work
         var listShape: ListShape?
         if case .list(_, let shape) = collected.work { listShape = shape }
+        let charge = intakeCharge
+        intakeCharge = 0
         let slot = append(
             Exchange(
                 route: collected.route, isHead: collected.isHead, isOldVersion: collected.isOldVersion,
-                key: collected.work.key, isWrite: collected.work.isWrite, listShape: listShape, startedAt: now,
-                byteCount: body.count))
+                origin: collected.origin, key: collected.work.key, isWrite: collected.work.isWrite,
+                listShape: listShape, startedAt: now, byteCount: body.count, charge: charge,
+                answerBytes: expectedAnswerBytes(collected.work)))
         service.run(work, body: body, replyTo: self, slot: slot)
     }
 }

@@ -5,11 +5,13 @@ internal import Primitives
 /// One HTTP/1.1 connection: bytes in, requests to the service, answers out in request order.
 ///
 /// Requests are decoded as far as there is room for their answers; where there is none, reading stops and the client's
-/// socket fills (pipelining is bounded by `Limits.pipelinedRequestsMax` and by bytes). Answers are encoded into one
-/// buffer as soon as their turn comes and leave in one flush a wake-up. A connection has one timer, which looks at all
+/// socket fills (pipelining is bounded by `Limits.pipelinedRequestsMax`, by the bytes of bodies and by those of answers
+/// that the client has not taken). What is beyond a connection's own bound waits; what is beyond the process' budget of
+/// memory is refused. Answers are encoded into one buffer as soon as their turn comes and leave in one flush a wake-up.
+/// A connection has one timer, which looks at all
 /// deadlines when it comes.
 ///
-/// The files beside this one hold the parts: reading, answering, batches, deadlines and closing.
+/// The files beside this one hold the parts: reading, answering, memory, batches, deadlines and closing.
 // SAFETY: every method and property is used on the connection's event loop only; `ReplySink` demands it of callers.
 final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, ConnectionSink, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
@@ -31,13 +33,19 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     let eventLoop: any EventLoop
     var context: ChannelHandlerContext?
     var indexInLoop = 0
-    private var isWithinCap = true
+    private let isAdmitted: Bool
+    private var verdict = ConnectionAllowance.Verdict.dropped
+    private var address: CallerAddress?
+    /// The process has a descriptor and memory for it.
+    private var hasPlace = true
 
     // Reading.
     var phase = Phase.serving
     var decoder = RequestDecoder()
     var input = ByteBuffer()
     var intake = Intake.none
+    /// The allowed origin of the request that is being decoded.
+    var origin: DoorPolicy.OriginMark?
     /// The body of the request in `intake`, as far as it has come.
     var bodyBytes: [UInt8] = []
     var batch: RunningBatch?
@@ -56,13 +64,31 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     var owesContinue = false
     var output = ByteBuffer()
     var socketHasRoom = true
+    /// Handed to the socket and not taken by the kernel.
+    var unsentBytes = 0
+
+    // Memory: charges, by where they are.
+    /// The request in `intake`.
+    var intakeCharge = 0
+    /// What came and is not decoded.
+    var inputCharge = 0
+    /// What is in `output`.
+    var outputCharge = 0
+    /// Of requests that the backend has and whose slot is gone.
+    var owed: [UInt64: Int] = [:]
+    /// Of the exchanges: answers that are there, and those to come as they are taken to be.
+    var answersHeld = 0
+    /// What the answer of a read is taken to be.
+    var readAnswerBytes = FrontLimits.readAnswerBytesFirst
 
     // Deadlines.
     var now: NIODeadline
     var clocks: ConnectionClocks
     var timer: NIOScheduledCallback?
 
-    init(service: Service, loop: LoopContext) {
+    /// - Parameter isAdmitted: false: it is told that there are too many connections, and closed.
+    init(service: Service, loop: LoopContext, isAdmitted: Bool = true) {
+        self.isAdmitted = isAdmitted
         self.service = service
         self.loop = loop
         eventLoop = loop.eventLoop
@@ -76,7 +102,13 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
         self.context = context
         loop.counters.connectionsAccepted &+= 1
         loop.add(self)
-        isWithinCap = loop.cap.acquire()
+        address = context.remoteAddress.flatMap(CallerAddress.init)
+        verdict = loop.cap.open(of: address)
+        hasPlace = isAdmitted
+        if !memory.charge(Limits.memoryConnectionBytes, for: .connections, as: .small) {
+            memory.chargeAnyway(Limits.memoryConnectionBytes, for: .connections)
+            hasPlace = false
+        }
         setTimer()
         if context.channel.isActive { begin() }
     }
@@ -87,14 +119,25 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     }
 
     private func begin() {
-        if loop.isDraining {
-            phase = .finishing
-        } else if !isWithinCap {
+        switch verdict {
+        case _ where loop.isDraining: phase = .finishing
+        case .served where hasPlace: break
+        case .served: tell(.connections)
+        case .told(let bound): tell(bound)
+        case .dropped:
             loop.counters.connectionsRefused &+= 1
-            refuseConnection(Refusal(Problem(.overloaded, "too many connections")), route: .other)
+            abandon()
         }
         settle()
     }
+
+    private func tell(_ bound: ConnectionAllowance.Bound) {
+        loop.counters.connectionsRefused &+= 1
+        refuseConnection(Refusal(Problem(.overloaded, bound.words)), route: .other)
+    }
+
+    /// Gives the connection's place back. Once.
+    func leaveAllowance() { loop.cap.close(verdict, of: address) }
 
     func channelInactive(context: ChannelHandlerContext) { closed() }
 
@@ -128,6 +171,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
             return
         }
         settle()
+        watchForAbsence()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -148,6 +192,9 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     /// when all is done, and reads on.
     func settle() {
         work(flushes: true)
+        // A round is under way: whoever began it ends it.
+        guard !isWorking else { return }
+        chargeInput()
         if readIsWanted, mayRead, let context {
             readIsWanted = false
             context.read()
@@ -166,7 +213,10 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
             decodeRequests()
             advanceBatch()
             if flushes {
+                let hadRoom = answersHaveRoom
                 flush()
+                // What the socket took at once made room for what has come already.
+                if !hadRoom, answersHaveRoom { worksAgain = true }
                 closeIfDone()
             }
         }
@@ -185,7 +235,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     /// Whether another request may be taken in.
     var hasRoom: Bool {
         exchanges.count < Limits.pipelinedRequestsMax && bytesInFlight < FrontLimits.pipelinedBytesMax && socketHasRoom
-            && batchHasRoom && !holdsRequest
+            && answersHaveRoom && batchHasRoom && !holdsRequest
     }
 
     private var holdsRequest: Bool {
@@ -194,15 +244,38 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
 
     func flush() {
         guard output.readableBytes > 0, let context else { return }
+        chargeOutput()
         var bytes = output
         output = ByteBuffer()
-        loop.counters.bytesOut &+= UInt64(bytes.readableBytes)
-        clocks.wrote(bytes.readableBytes)
+        outputCharge = 0
+        let count = bytes.readableBytes
+        unsentBytes += count
+        loop.counters.bytesOut &+= UInt64(count)
+        clocks.wrote(count)
         clocks.touch(now)
+        guard bytes.capacity <= FrontLimits.keptBufferBytesMax else {
+            return writeTold(bytes, of: count, context)
+        }
         context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
         // The kernel has usually taken it all by now, so the memory is free to be used again.
-        guard bytes.capacity <= FrontLimits.keptBufferBytesMax, output.capacity == 0 else { return }
-        bytes.clear()
-        output = bytes
+        if bytes.modifyIfUniquelyOwned({ $0.clear() }) != nil {
+            socketTook(count)
+            if output.capacity == 0 { output = bytes }
+        } else {
+            // What is written behind it tells when it is gone.
+            writeTold(ByteBuffer(), of: count, context)
+        }
+    }
+
+    /// Writes what is told of: by then the socket has taken `count` bytes more.
+    private func writeTold(_ bytes: ByteBuffer, of count: Int, _ context: ChannelHandlerContext) {
+        let taken = context.eventLoop.makePromise(of: Void.self)
+        taken.futureResult.assumeIsolated().whenComplete { [self] _ in
+            socketTook(count)
+            if case .closed = phase { return }
+            now = eventLoop.now
+            settle()
+        }
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: taken)
     }
 }

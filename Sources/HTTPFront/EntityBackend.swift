@@ -20,6 +20,12 @@ public protocol EntityBackend: AnyObject, Sendable {
     func write(_ operation: WriteOperation, replyTo target: ReplyTarget)
     func list(_ request: ListRequest, replyTo target: ReplyTarget)
 
+    /// The connection has closed. Lists that it has asked for need not be made or answered.
+    func callerLeft(_ sink: any ReplySink)
+
+    /// Why a write of this key would be refused for want of room, where that is known before its body has come.
+    func overload(of key: EntityKey) -> Problem?
+
     /// The `Keystead-Position` to put on a refusal that the front makes by itself about a sound key (a bad condition,
     /// a body too large, …): a position at which nothing of this request had happened. `nil` where this node cannot
     /// know it.

@@ -23,13 +23,15 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         }
     }
 
+    func callerLeft(_ sink: any ConnectionSink) { backend.callerLeft(sink) }
+
     func admit(_ head: RequestHead, _ loop: LoopContext) -> Admission {
         guard head.form == .path else {
             return .refuse(Self.wrongMethod("GET, HEAD, PUT, PATCH, DELETE, POST"), .other)
         }
         head.copy(head.path, into: &loop.scratch)
         switch RequestPath(loop.scratch) {
-        case .entity(let path): return admitEntity(head, path)
+        case .entity(let path): return admitEntity(head, path, loop)
         case .outcome(let path): return admitOutcome(head, path)
         case .collection(let kind): return admitList(head, kind)
         case .batch: return admitBatch(head)
@@ -48,7 +50,7 @@ final class EntityService<Backend: EntityBackend>: RequestService {
 
     // MARK: One entity
 
-    private func admitEntity(_ head: RequestHead, _ path: ArraySlice<UInt8>) -> Admission {
+    private func admitEntity(_ head: RequestHead, _ path: ArraySlice<UInt8>, _ loop: LoopContext) -> Admission {
         let route = Self.route(head.method)
         let key: EntityKey
         do throws(Problem) {
@@ -61,12 +63,13 @@ final class EntityService<Backend: EntityBackend>: RequestService {
             try Self.checkExpectation(head)
             let work: Work =
                 switch head.method {
-                case .get, .head: try readWork(head, key)
-                case .put: .write(try putDraft(head, key))
-                case .patch: .write(try patchDraft(head, key))
-                default: .write(try deleteDraft(head, key))
+                case .get, .head: try readWork(head, key, loop)
+                case .put: .write(try putDraft(head, key, loop))
+                case .patch: .write(try patchDraft(head, key, loop))
+                default: .write(try deleteDraft(head, key, loop))
                 }
             try checkLength(head)
+            if case .write = work, let problem = backend.overload(of: key) { throw problem }
             return .run(work, route, bodyBytesMax: backend.limits.entityBytesMax)
         } catch {
             return .refuse(Refusal(error, position: backend.currentPosition(of: key)), route)
@@ -99,37 +102,39 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         }
     }
 
-    private func readWork(_ head: RequestHead, _ key: EntityKey) throws(Problem) -> Work {
+    private func readWork(_ head: RequestHead, _ key: EntityKey, _ loop: LoopContext) throws(Problem) -> Work {
         try Self.checkNoQuery(head)
-        let preconditions = try head.checkedPreconditions()
+        let preconditions = try head.checkedPreconditions(now: loop.wallSeconds)
         return .read(ReadRequest(key: key, kind: .entity(preconditions), inQueueOrder: false))
     }
 
-    private func putDraft(_ head: RequestHead, _ key: EntityKey) throws(Problem) -> WriteDraft {
+    private func putDraft(_ head: RequestHead, _ key: EntityKey, _ loop: LoopContext) throws(Problem) -> WriteDraft {
         var ttlSeconds: UInt64?
         if let query = head.query {
             let parameters = try QueryParameters(head.array(query), known: ["ttl"])
-            ttlSeconds = try parameters.number("ttl", in: 1...Limits.ttlSecondsMax)
+            ttlSeconds = try parameters.number("ttl", in: OperationChecks.timeToLiveSeconds)
         }
+        try head.checkNotEncoded()
         let contentType = try head.checkedContentType()
-        return try draft(head, key, .put(contentType: contentType, ttlSeconds: ttlSeconds))
+        return try draft(head, key, .put(contentType: contentType, ttlSeconds: ttlSeconds), loop)
     }
 
-    private func patchDraft(_ head: RequestHead, _ key: EntityKey) throws(Problem) -> WriteDraft {
+    private func patchDraft(_ head: RequestHead, _ key: EntityKey, _ loop: LoopContext) throws(Problem) -> WriteDraft {
         try Self.checkNoQuery(head)
-        return try draft(head, key, .patch(try head.checkedPatchKind()))
+        try head.checkNotEncoded()
+        return try draft(head, key, .patch(try head.checkedPatchKind()), loop)
     }
 
-    private func deleteDraft(_ head: RequestHead, _ key: EntityKey) throws(Problem) -> WriteDraft {
+    private func deleteDraft(_ head: RequestHead, _ key: EntityKey, _ loop: LoopContext) throws(Problem) -> WriteDraft {
         try Self.checkNoQuery(head)
-        return try draft(head, key, .delete)
+        return try draft(head, key, .delete, loop)
     }
 
     private func draft(
-        _ head: RequestHead, _ key: EntityKey, _ kind: WriteDraft.Kind
+        _ head: RequestHead, _ key: EntityKey, _ kind: WriteDraft.Kind, _ loop: LoopContext
     ) throws(Problem) -> WriteDraft {
         WriteDraft(
-            key: key, kind: kind, preconditions: try head.checkedPreconditions(),
+            key: key, kind: kind, preconditions: try head.checkedPreconditions(now: loop.wallSeconds),
             idempotencyKey: try head.checkedIdempotencyKey(),
             wantsRepresentation: head.method == .patch && head.prefersRepresentation)
     }
@@ -171,7 +176,8 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         guard head.method == .get else { return .refuse(Self.wrongMethod("GET"), .list) }
         do throws(Problem) {
             try Self.checkExpectation(head)
-            let (request, shape) = try ListQuery.read(head.query.map(head.array) ?? [], kind: kind)
+            let (request, shape) = try ListQuery.read(
+                head.query.map(head.array) ?? [], kind: kind, ringSeed: backend.ringSeed)
             try checkLength(head)
             return .run(.list(request, shape), .list, bodyBytesMax: backend.limits.entityBytesMax)
         } catch {
@@ -187,6 +193,7 @@ final class EntityService<Backend: EntityBackend>: RequestService {
             guard head.contentLength != nil || head.isChunked else {
                 throw Problem(.lengthRequired, "send Content-Length, or the lines in chunks")
             }
+            try head.checkNotEncoded()
             return .batch(backend)
         } catch {
             return .refuse(Refusal(error), .batch)

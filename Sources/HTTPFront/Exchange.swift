@@ -67,6 +67,8 @@ struct ListShape {
     var withValues: Bool
     /// `require=full`
     var mustBeFull: Bool
+    /// Of the cluster's ring: a page that ends early says where in ring order.
+    var ringSeed: UInt64
 }
 
 /// A write whose body has not come yet.
@@ -106,27 +108,36 @@ final class Exchange {
     /// The answer has no body, whatever its head says.
     let isHead: Bool
     let isOldVersion: Bool
+    /// The allowed origin that asks.
+    let origin: DoorPolicy.OriginMark?
     let key: EntityKey?
     let isWrite: Bool
     let listShape: ListShape?
     let startedAt: NIODeadline
     /// What it counts for in the connection's bytes in flight.
     let byteCount: Int
+    /// What of the loop's account it holds.
+    var charge: Int
+    /// What its answer holds, or is taken to hold until it is there.
+    var answerBytes: Int
     /// Held until the requests before it have been answered.
     var reply: Reply?
 
     init(
-        route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool, key: EntityKey?, isWrite: Bool,
-        listShape: ListShape?, startedAt: NIODeadline, byteCount: Int
+        route: HTTPCounters.Route, isHead: Bool, isOldVersion: Bool, origin: DoorPolicy.OriginMark?, key: EntityKey?,
+        isWrite: Bool, listShape: ListShape?, startedAt: NIODeadline, byteCount: Int, charge: Int, answerBytes: Int
     ) {
         self.route = route
         self.isHead = isHead
         self.isOldVersion = isOldVersion
+        self.origin = origin
         self.key = key
         self.isWrite = isWrite
         self.listShape = listShape
         self.startedAt = startedAt
         self.byteCount = byteCount
+        self.charge = charge
+        self.answerBytes = answerBytes
     }
 
     /// Its answer waits for those before it.
@@ -137,6 +148,8 @@ enum Reply {
     case answer(Answer)
     case refusal(Refusal)
     case plain(AdminResponse)
+    /// Yes to a browser that asks what a page of an allowed origin may send.
+    case preflight
 }
 
 /// The connection as the services see it.
@@ -153,6 +166,9 @@ protocol RequestService: AnyObject, Sendable {
 
     /// Answered exactly once through `sink`, as ``EntityBackend`` says.
     func run(_ work: consuming Work, body: consuming [UInt8], replyTo sink: any ConnectionSink, slot: UInt64)
+
+    /// The connection has closed, with work of long duration under way.
+    func callerLeft(_ sink: any ConnectionSink)
 
     /// For a refusal that the connection makes by itself.
     func position(of key: EntityKey) -> ShardPosition?

@@ -3,8 +3,9 @@ internal import Primitives
 
 /// The media types of patch documents; parameters and letter case are ignored.
 enum PatchMediaTypes {
-    /// RFC 5789 §3.1.
-    static let acceptField: StaticString = """
+    /// What a 415 says of what would have been taken (RFC 5789 §3.1, RFC 9110 §15.5.16).
+    static let acceptFields: StaticString = """
+        Accept-Encoding: identity\r
         Accept-Patch: application/merge-patch+json, application/json-patch+json, \
         application/vnd.keystead.update+json\r\n
         """
@@ -20,37 +21,14 @@ enum PatchMediaTypes {
     }
 }
 
-/// The checks of values that come with a write, whether as fields or in a batch line.
-enum FieldChecks {
-    /// It is stored and given back in a field, so it holds printable ASCII only.
-    static func contentType(_ value: [UInt8]) throws(Problem) {
-        guard value.count <= Limits.contentTypeBytesMax else {
-            throw Problem(.badRequest, "Content-Type may have at most \(Limits.contentTypeBytesMax) bytes")
-        }
-        guard value.allSatisfy({ (0x20...0x7E).contains($0) }) else {
-            throw Problem(.badRequest, "Content-Type must be printable ASCII")
-        }
-    }
-
-    static func idempotencyKey(_ value: [UInt8]) throws(Problem) {
-        guard (1...Limits.idempotencyKeyBytesMax).contains(value.count),
-            value.allSatisfy({ (0x21...0x7E).contains($0) })
-        else {
-            throw Problem(
-                .badRequest,
-                "Idempotency-Key must be 1 to \(Limits.idempotencyKeyBytesMax) visible ASCII characters")
-        }
-    }
-}
-
-/// The same checks on a request head.
+/// The checks of ``Entities/OperationChecks`` on a request head.
 extension RequestHead {
     /// Empty where the field is absent.
     func checkedContentType() throws(Problem) -> [UInt8] {
         guard let first = contentType.first else { return [] }
         if contentType.isRepeated { throw Problem(.badRequest, "Content-Type must appear once") }
         let value = array(first)
-        try FieldChecks.contentType(value)
+        try OperationChecks.contentType(value[...])
         return value
     }
 
@@ -58,13 +36,34 @@ extension RequestHead {
         guard let first = idempotencyKey.first else { return nil }
         if idempotencyKey.isRepeated { throw Problem(.badRequest, "Idempotency-Key must appear once") }
         let value = array(first)
-        try FieldChecks.idempotencyKey(value)
+        try OperationChecks.idempotencyKey(value[...])
         return value
     }
 
-    func checkedPreconditions() throws(Problem) -> Preconditions {
-        if ifMatch.isEmpty, ifNoneMatch.isEmpty { return .none }
-        return try Preconditions(ifMatch: arrays(ifMatch), ifNoneMatch: arrays(ifNoneMatch))
+    /// Dates count only where no tag says it better, and where they are dates (RFC 9110 §13.1.3, §13.1.4).
+    ///
+    /// - Parameter now: seconds since 1970, asked where a date needs it.
+    func checkedPreconditions(now: () -> UInt64) throws(Problem) -> Preconditions {
+        var conditions = Preconditions.none
+        if !ifMatch.isEmpty || !ifNoneMatch.isEmpty {
+            conditions = try Preconditions(ifMatch: arrays(ifMatch), ifNoneMatch: arrays(ifNoneMatch))
+        }
+        if conditions.ifMatch == nil { conditions.ifUnmodifiedSince = date(ifUnmodifiedSince, now) }
+        if conditions.ifNoneMatch == nil, method == .get || method == .head {
+            conditions.ifModifiedSince = date(ifModifiedSince, now)
+        }
+        return conditions
+    }
+
+    private func date(_ field: SingleField, _ now: () -> UInt64) -> UInt64? {
+        guard let value = field.value, !field.isRepeated else { return nil }
+        return HTTPDate(array(value), now: now())?.seconds
+    }
+
+    /// States and documents are taken as they come: nothing here undoes a coding.
+    func checkNotEncoded() throws(Problem) {
+        guard isEncoded else { return }
+        throw Problem(.unsupportedMediaType, "Content-Encoding must be identity or absent: send the body as it is")
     }
 
     func checkedPatchKind() throws(Problem) -> PatchKind {

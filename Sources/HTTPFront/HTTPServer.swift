@@ -1,6 +1,6 @@
 public import NIOCore
 internal import NIOPosix
-internal import Primitives
+public import Primitives
 
 /// One HTTP/1.1 listener and its connections.
 public final class HTTPServer: Sendable {
@@ -12,15 +12,31 @@ public final class HTTPServer: Sendable {
         public var backlog: CInt = 1024
         /// Of the jitter in `Retry-After`.
         public var seed: UInt64 = 0
+        /// Whom the listener serves: by addresses and as `localhost`, and no foreign page, unless it is said.
+        public var door = DoorPolicy()
+        /// Names the cluster for ever, printable ASCII: the answer to a batch carries it as `Keystead-Cluster`.
+        public var clusterID: String?
+
+        /// A page's text ends early behind the item that brings it here.
+        public var pageTextBytesMax = Limits.listBytesMax
+        /// The account of a loop, which what its connections hold is charged to. Called once for each loop.
+        public var memory: @Sendable (any EventLoop) -> MemoryAccount
 
         /// The wall clock in seconds since 1970, for `Date`. Called once an answer, on any loop.
         public var wallSeconds: @Sendable () -> UInt64
 
+        /// Whether a connection is taken at all; beside ``connectionsMax``, which is this listener's alone.
+        public var admission: any ConnectionAdmission
+
         public init(
-            wallSeconds: @escaping @Sendable () -> UInt64, connectionsMax: Int? = nil
+            wallSeconds: @escaping @Sendable () -> UInt64,
+            memory: @escaping @Sendable (any EventLoop) -> MemoryAccount, connectionsMax: Int? = nil,
+            admission: any ConnectionAdmission = OpenAdmission()
         ) {
+            self.memory = memory
             self.wallSeconds = wallSeconds
             self.connectionsMax = connectionsMax ?? Limits.connectionsMax
+            self.admission = admission
         }
     }
 
@@ -55,6 +71,7 @@ public final class HTTPServer: Sendable {
         _ service: Service, on group: any EventLoopGroup, host: String, port: Int, options: Options
     ) async throws -> HTTPServer {
         let loops = LoopContexts(group, options)
+        let door = ConnectionDoor(options.admission)
         let marks = ChannelOptions.Types.WriteBufferWaterMark(
             low: FrontLimits.socketQueueBytesLow, high: FrontLimits.socketQueueBytesHigh)
         let channel = try await ServerBootstrap(group: group)
@@ -63,15 +80,23 @@ public final class HTTPServer: Sendable {
             .serverChannelInitializer { channel in
                 // Where the process is out of descriptors, accepting pauses instead of spinning.
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                    let backoff = AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { error in
+                        options.admission.acceptFailed(error)
+                        return .milliseconds(Limits.acceptPauseMilliseconds)
+                    }
+                    try channel.pipeline.syncOperations.addHandler(backoff)
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: marks)
+            .childChannelOption(.recvAllocator, value: SteppedReceiving())
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let handler = ConnectionHandler(service: service, loop: loops.context(of: channel.eventLoop))
+                    let isAdmitted = try door.enter(channel)
+                    let handler = ConnectionHandler(
+                        service: service, loop: loops.context(of: channel.eventLoop), isAdmitted: isAdmitted)
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
@@ -97,12 +122,19 @@ final class LoopContexts: @unchecked Sendable {
     private let contexts: [LoopContext]
 
     init(_ group: any EventLoopGroup, _ options: HTTPServer.Options) {
-        let cap = ConnectionCap(max: options.connectionsMax)
+        let accounts = group.makeIterator().map { ($0, options.memory($0)) }
+        // Connections alone leave half of the budget to what they ask for.
+        let capacity = accounts.first.map { $0.1.budget.bounds.capacityBytes } ?? 0
+        let cap = ConnectionCap(
+            max: min(options.connectionsMax, max(1, capacity / 2 / Limits.memoryConnectionBytes)))
         var seeds = SplitMix64(seed: options.seed)
         var contexts: [LoopContext] = []
-        for eventLoop in group.makeIterator() {
+        for (eventLoop, memory) in accounts {
             contexts.append(
-                LoopContext(eventLoop: eventLoop, cap: cap, seed: seeds.next(), wallSeconds: options.wallSeconds))
+                LoopContext(
+                    eventLoop: eventLoop, cap: cap, door: options.door, memory: memory,
+                    pageTextBytesMax: options.pageTextBytesMax, seed: seeds.next(), clusterID: options.clusterID,
+                    wallSeconds: options.wallSeconds))
         }
         self.contexts = contexts
     }

@@ -62,7 +62,7 @@ struct HeadScan {
     private mutating func checkFraming() throws(Problem) {
         if head.minorVersion == 0, head.isChunked { throw Refusals.transferEncodingInOldVersion }
         if head.isChunked, head.contentLength != nil { throw Refusals.twoLengths }
-        if head.minorVersion >= 1, !head.hasHost { throw Refusals.hostMissing }
+        if head.minorVersion >= 1, head.host == nil { throw Refusals.hostMissing }
     }
 
     /// Takes in one field. Names are told apart by length first, so most fields cost one comparison or none.
@@ -73,22 +73,42 @@ struct HeadScan {
         case 4 where span.equalsIgnoringCase(name, "host"): try noteHost(field.value, span)
         case 6 where span.equalsIgnoringCase(name, "expect"): noteExpectation(field.value, span)
         case 6 where span.equalsIgnoringCase(name, "prefer"): head.prefer.append(value)
+        case 6 where span.equalsIgnoringCase(name, "origin"): head.origin.note(value)
         case 8 where span.equalsIgnoringCase(name, "if-match"): head.ifMatch.append(value)
         case 10 where span.equalsIgnoringCase(name, "connection"): noteConnection(field.value, span)
         case 12 where span.equalsIgnoringCase(name, "content-type"): head.contentType.append(value)
         case 13 where span.equalsIgnoringCase(name, "if-none-match"): head.ifNoneMatch.append(value)
         case 14 where span.equalsIgnoringCase(name, "content-length"): try noteContentLength(field.value, span)
+        case 14 where span.equalsIgnoringCase(name, "sec-fetch-site"): noteSite(field.value, span)
+        case 14 where span.equalsIgnoringCase(name, "sec-fetch-mode"):
+            head.isNavigation = span.equalsIgnoringCase(field.value, "navigate")
         case 15 where span.equalsIgnoringCase(name, "idempotency-key"): head.idempotencyKey.append(value)
+        case 16 where span.equalsIgnoringCase(name, "content-encoding"): noteContentEncoding(field.value, span)
         case 17 where span.equalsIgnoringCase(name, "transfer-encoding"):
             try noteTransferEncoding(field.value, span)
+        case 17 where span.equalsIgnoringCase(name, "if-modified-since"): head.ifModifiedSince.note(value)
+        case 19 where span.equalsIgnoringCase(name, "if-unmodified-since"): head.ifUnmodifiedSince.note(value)
+        case 29 where span.equalsIgnoringCase(name, "access-control-request-method"): head.asksForMethod = true
         default: break
         }
     }
 
     private mutating func noteHost(_ value: Range<Int>, _ span: Span<UInt8>) throws(Problem) {
-        if head.hasHost { throw Refusals.hostRepeated }
-        guard span.allSatisfy(value, ByteClasses.isHost) else { throw Refusals.host }
-        head.hasHost = true
+        if head.host != nil { throw Refusals.hostRepeated }
+        guard let host = Authority(span, value) else { throw Refusals.host }
+        head.host = host
+    }
+
+    private mutating func noteSite(_ value: Range<Int>, _ span: Span<UInt8>) {
+        if span.equalsIgnoringCase(value, "cross-site") || span.equalsIgnoringCase(value, "same-site") {
+            head.isFromOtherSite = true
+        }
+    }
+
+    private mutating func noteContentEncoding(_ value: Range<Int>, _ span: Span<UInt8>) {
+        Self.forEachElement(of: value, span) { coding in
+            if !coding.isEmpty, !span.equalsIgnoringCase(coding, "identity") { head.isEncoded = true }
+        }
     }
 
     private mutating func noteContentLength(_ value: Range<Int>, _ span: Span<UInt8>) throws(Problem) {
@@ -113,12 +133,18 @@ struct HeadScan {
     }
 
     private mutating func noteConnection(_ value: Range<Int>, _ span: Span<UInt8>) {
-        var rest = value
-        while !rest.isEmpty {
-            let comma = span.firstIndex(of: UInt8(ascii: ","), from: rest.lowerBound, to: rest.upperBound)
-            let option = span.trimmingBlanks(rest.lowerBound..<(comma ?? rest.upperBound))
+        Self.forEachElement(of: value, span) { option in
             if span.equalsIgnoringCase(option, "close") { head.saysClose = true }
             if span.equalsIgnoringCase(option, "keep-alive") { head.saysKeepAlive = true }
+        }
+    }
+
+    /// The elements of a list without the blanks round them (RFC 9110 §5.6.1); some may be empty.
+    private static func forEachElement(of list: Range<Int>, _ span: Span<UInt8>, _ body: (Range<Int>) -> Void) {
+        var rest = list
+        while !rest.isEmpty {
+            let comma = span.firstIndex(of: UInt8(ascii: ","), from: rest.lowerBound, to: rest.upperBound)
+            body(span.trimmingBlanks(rest.lowerBound..<(comma ?? rest.upperBound)))
             rest = (comma.map { $0 + 1 } ?? rest.upperBound)..<rest.upperBound
         }
     }

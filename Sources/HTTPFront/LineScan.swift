@@ -61,14 +61,14 @@ struct FieldLine {
     }
 }
 
-/// `chunk-size [ chunk-ext ]` (RFC 9112 §7.1). Extensions are checked and ignored; blanks are refused throughout.
+/// `chunk-size [ chunk-ext ]` (RFC 9112 §7.1). Extensions are checked and ignored; blanks are refused throughout. A
+/// size that no `Int` holds is taken as `Int.max`: no body comes to its end.
 enum ChunkLine {
     static func size(_ span: Span<UInt8>, _ text: Range<Int>) throws(Problem) -> Int {
         var index = text.lowerBound
         var size = 0
         while index < text.upperBound, let digit = ByteClasses.hexValue(span[index]) {
-            guard size <= Int.max >> 8 else { throw Refusals.chunkSize }
-            size = size << 4 | Int(digit)
+            size = size > Int.max >> 4 ? Int.max : size << 4 | Int(digit)
             index += 1
         }
         guard index > text.lowerBound else { throw Refusals.chunkSize }

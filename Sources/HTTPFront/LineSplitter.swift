@@ -6,11 +6,23 @@ struct LineSplitter {
     enum Line {
         case text([UInt8])
         case tooLong
+        /// It was given up by ``giveUp()``.
+        case givenUp
+    }
+
+    /// Bytes of the line that has not ended.
+    var unfinishedBytes: Int { unfinished.count }
+
+    /// There is no room for the line that has not ended: it is passed over.
+    mutating func giveUp() {
+        isGivenUp = true
+        unfinished = []
     }
 
     private let bytesMax: Int
     private var unfinished: [UInt8] = []
     private var isTooLong = false
+    private var isGivenUp = false
 
     init(bytesMax: Int) { self.bytesMax = bytesMax }
 
@@ -23,21 +35,22 @@ struct LineSplitter {
             isTooLong = true
             unfinished = []
         }
-        if !isTooLong { unfinished.append(contentsOf: part) }
+        if !isTooLong, !isGivenUp { unfinished.append(contentsOf: part) }
         piece.moveReaderIndex(forwardBy: part.count + (end == nil ? 0 : 1))
         return end == nil ? nil : takeLine()
     }
 
     /// What is left at the end of the stream: a last line needs no LF.
     mutating func last() -> Line? {
-        isTooLong || !unfinished.isEmpty ? takeLine() : nil
+        isTooLong || isGivenUp || !unfinished.isEmpty ? takeLine() : nil
     }
 
     private mutating func takeLine() -> Line {
         defer {
             unfinished = []
             isTooLong = false
+            isGivenUp = false
         }
-        return isTooLong ? .tooLong : .text(unfinished)
+        return isGivenUp ? .givenUp : isTooLong ? .tooLong : .text(unfinished)
     }
 }

@@ -1,4 +1,4 @@
-internal import Entities
+public import Entities
 internal import NIOCore
 internal import Primitives
 
@@ -13,16 +13,56 @@ enum ListPageText {
     private static let shardsShownMax = 32
 }
 
+/// How the text of a page is made.
+public struct PageTextShape: Sendable {
+    public let withValues: Bool
+    /// Of the cluster's ring: a page that ends early says where in ring order.
+    public let ringSeed: UInt64
+    /// The page ends early behind the item that brings its text here.
+    public let textBytesMax: Int
+    /// Now, which tells the seconds that entities have left.
+    public let secondsSince1970: UInt64
+
+    public init(withValues: Bool, ringSeed: UInt64, textBytesMax: Int, secondsSince1970: UInt64) {
+        self.withValues = withValues
+        self.ringSeed = ringSeed
+        self.textBytesMax = textBytesMax
+        self.secondsSince1970 = secondsSince1970
+    }
+}
+
+extension ListPage {
+    /// Makes the text of the page, which takes a while where it is long: on no event loop. Any thread.
+    ///
+    /// - Parameter yield: called between items, every few dozen.
+    public mutating func makeText(_ shape: PageTextShape, yield: () -> Void) {
+        var buffer = ByteBuffer()
+        buffer.writePage(self, shape: shape, yield: yield)
+        text = Array(buffer.readableBytesView)
+        items = []
+    }
+}
+
 extension ByteBuffer {
-    /// The answer to a list (API §1).
-    mutating func writePage(_ page: ListPage, withValues: Bool) {
+    private static let itemsBetweenYields = 32
+
+    /// The answer to a list (API §1). Text can be several times as long as the values that it shows, so it has a bound
+    /// of its own: behind the item that passes it the page ends, and its cursor goes on there.
+    mutating func writePage(_ page: ListPage, shape: PageTextShape, yield: () -> Void = {}) {
         writeStaticString("{\"items\":[")
+        var next = page.next
         for (index, item) in page.items.enumerated() {
+            if index % Self.itemsBetweenYields == 0 { yield() }
             if index > 0 { writeInteger(UInt8(ascii: ",")) }
-            writeItem(item, withValue: withValues)
+            writeItem(item, withValue: shape.withValues, now: shape.secondsSince1970)
+            if readableBytes >= shape.textBytesMax, index + 1 < page.items.count {
+                next = ListCursor(
+                    ringHash: XXH64.hash(item.keyBytes, seed: shape.ringSeed), keyBytes: item.keyBytes)
+                break
+            }
         }
         writeStaticString("],\"cursor\":")
-        if let next = page.next {
+        if let next {
             writeInteger(UInt8(ascii: "\""))
             writeBytes(CursorText.encode(next))
             writeInteger(UInt8(ascii: "\""))
@@ -41,19 +81,23 @@ extension ByteBuffer {
         writeStaticString("]}}")
     }
 
-    private mutating func writeItem(_ item: ListPage.Item, withValue: Bool) {
+    private mutating func writeItem(_ item: ListPage.Item, withValue: Bool, now: UInt64) {
         let record = item.record
         writeStaticString("{\"key\":")
         writeJSONString(item.keyBytes)
         writeStaticString(",\"etag\":")
         writeTagText(record.version)
         writeStaticString(",\"bytes\":")
-        writeDecimal(record.state.count)
+        writeDecimal(item.stateByteCount)
         writeStaticString(",\"content-type\":")
         writeContentTypeText(record)
         writeStaticString(",\"updated\":\"")
         writeRFC3339(record.updatedAt)
         writeInteger(UInt8(ascii: "\""))
+        if let seconds = record.secondsLeft(at: now) {
+            writeStaticString(",\"ttl\":")
+            writeDecimal(seconds)
+        }
         if withValue { writeValueMember(record) }
         writeInteger(UInt8(ascii: "}"))
     }
@@ -66,10 +110,23 @@ extension ByteBuffer {
     }
 
     mutating func writeContentTypeText(_ record: StoredRecord) {
-        if record.contentType.isEmpty {
+        if record.contentType.isEmpty || !OperationChecks.isFieldText(record.contentType) {
             writeStaticString("\"application/octet-stream\"")
         } else {
             writeJSONString(record.contentType)
+        }
+    }
+}
+
+extension StoredRecord {
+    /// Whole seconds until the entity reads as absent, at least 1, never more than the `ttl` that it was put with;
+    /// `nil` where it has no expiry.
+    ///
+    /// - Parameter now: seconds since 1970.
+    func secondsLeft(at now: UInt64) -> UInt64? {
+        expiresAt.map { expiry in
+            let end = expiry.milliseconds / 1000
+            return min(end > now ? end - now : 1, Limits.ttlSecondsMax)
         }
     }
 }

@@ -3,7 +3,9 @@ internal import Primitives
 
 /// The query of a list (API §1): `prefix`, `limit`, `cursor`, `values`, `require`.
 enum ListQuery {
-    static func read(_ query: [UInt8], kind: ArraySlice<UInt8>) throws(Problem) -> (ListRequest, ListShape) {
+    static func read(
+        _ query: [UInt8], kind: ArraySlice<UInt8>, ringSeed: UInt64
+    ) throws(Problem) -> (ListRequest, ListShape) {
         let parameters = try QueryParameters(query, known: ["prefix", "limit", "cursor", "values", "require"])
         let prefix = parameters.value("prefix") ?? []
         guard prefix.count <= FrontLimits.listPrefixBytesMax else {
@@ -16,7 +18,7 @@ enum ListQuery {
         let request = ListRequest(
             keyPrefix: kind + [UInt8(ascii: "/")] + prefix, itemsMax: limit.map(Int.init) ?? Limits.listItemsDefault,
             after: after, withValues: withValues)
-        return (request, ListShape(withValues: withValues, mustBeFull: mustBeFull))
+        return (request, ListShape(withValues: withValues, mustBeFull: mustBeFull, ringSeed: ringSeed))
     }
 
     private static func mustBeFull(_ parameters: QueryParameters) throws(Problem) -> Bool {

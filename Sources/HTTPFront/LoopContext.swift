@@ -1,19 +1,26 @@
 internal import NIOCore
 internal import Primitives
-internal import Synchronization
 
 /// What the connections of one event loop share: the date, counters, scratch memory, and the list of those connections.
 /// Everything here is touched on that loop only.
 final class LoopContext {
     let eventLoop: any EventLoop
     let cap: ConnectionCap
+    let door: DoorPolicy
+    /// The field that names the cluster on the answer to a batch, its line end included; empty where there is none.
+    let clusterField: [UInt8]
+    /// What the connections hold is charged here.
+    let memory: MemoryAccount
+    /// A page's text ends early behind the item that brings it here.
+    let pageTextBytesMax: Int
     var counters = HTTPCounters()
     /// For one request's path or query while it is being read. Emptied by each user.
     var scratch: [UInt8] = []
     /// For a body whose length must be known before its head is written. Emptied by each user.
     var bodyScratch = ByteBuffer()
 
-    private let wallSeconds: @Sendable () -> UInt64
+    /// The wall clock in seconds since 1970.
+    let wallSeconds: @Sendable () -> UInt64
     private var jitter: SplitMix64
     private var dateSecond: UInt64?
     private var dateText: [UInt8] = []
@@ -23,13 +30,22 @@ final class LoopContext {
 
     /// - Parameters:
     ///   - cap: shared by all loops of the listener.
+    ///   - door: whom the listener serves.
+    ///   - memory: the loop's account.
     ///   - wallSeconds: seconds since 1970, for `Date`.
     ///   - seed: of the jitter in `Retry-After`.
+    ///   - clusterID: names the cluster, for `Keystead-Cluster`.
     init(
-        eventLoop: any EventLoop, cap: ConnectionCap, seed: UInt64, wallSeconds: @escaping @Sendable () -> UInt64
+        eventLoop: any EventLoop, cap: ConnectionCap, door: DoorPolicy, memory: MemoryAccount,
+        pageTextBytesMax: Int = Limits.listBytesMax, seed: UInt64, clusterID: String? = nil,
+        wallSeconds: @escaping @Sendable () -> UInt64
     ) {
+        self.door = door
         self.eventLoop = eventLoop
         self.cap = cap
+        self.clusterField = clusterID.map { Array("Keystead-Cluster: \($0)\r\n".utf8) } ?? []
+        self.memory = memory
+        self.pageTextBytesMax = pageTextBytesMax
         self.wallSeconds = wallSeconds
         jitter = SplitMix64(seed: seed)
     }
@@ -83,19 +99,6 @@ final class LoopContext {
     func abandonAll() {
         for connection in Array(connections) { connection.abandon() }
     }
-}
-
-/// The count of open connections of one listener, over all its loops.
-final class ConnectionCap: Sendable {
-    private let open = Atomic<Int>(0)
-    private let max: Int
-
-    init(max: Int) { self.max = max }
-
-    /// Counts one more. False when that is over the limit; it must be given back all the same.
-    func acquire() -> Bool { open.add(1, ordering: .relaxed).newValue <= max }
-
-    func release() { open.subtract(1, ordering: .relaxed) }
 }
 
 /// A connection as its loop's list sees it.

@@ -49,16 +49,20 @@ extension ProblemCode {
         case .stalePlan: "Stale plan"
         case .concurrentChange: "Concurrent change"
         case .metadataUnavailable: "Metadata unavailable"
+        case .misdirected: "Misdirected"
+        case .crossSite: "Cross-site request"
         }
     }
 
     /// Whether the answer tells when to come again.
     var hasRetryAfter: Bool { status == 503 || status == 507 }
 
-    /// `Keystead-Position` stands on every answer about a sound key but these (API §4).
+    /// `Keystead-Position` stands on every answer about a sound key but these (API §4, §10).
     var hasPosition: Bool {
         switch self {
-        case .methodNotAllowed, .lengthRequired, .uriTooLong, .expectationFailed, .fieldsTooLarge: false
+        case .methodNotAllowed, .lengthRequired, .uriTooLong, .expectationFailed, .fieldsTooLarge, .misdirected,
+            .crossSite:
+            false
         default: true
         }
     }

@@ -8,6 +8,8 @@ struct ReplyWriter {
     let persistence: Persistence
     /// The head says what a body would be, and none follows.
     let isHead: Bool
+    /// The allowed origin that asked.
+    let origin: DoorPolicy.OriginMark?
 
     /// Writes the response to `exchange` behind what `output` holds and returns its status.
     func write(_ reply: Reply, listShape: ListShape?, to output: inout ByteBuffer) -> Int {
@@ -15,18 +17,29 @@ struct ReplyWriter {
         case .answer(let answer): return write(answer, listShape: listShape, to: &output)
         case .refusal(let refusal): return write(refusal, to: &output)
         case .plain(let response): return write(response, to: &output)
+        case .preflight:
+            start(204, &output)
+            output.writeStaticString(DoorPolicy.preflightFields)
+            output.writeHeadEnd(length: nil, persistence: persistence)
+            return 204
         }
+    }
+
+    /// The status line, and the fields that stand on every answer.
+    private func start(_ status: Int, _ output: inout ByteBuffer) {
+        output.writeStatus(status, date: loop.date())
+        loop.door.writeFields(origin, to: &output)
     }
 
     private func write(_ answer: Answer, listShape: ListShape?, to output: inout ByteBuffer) -> Int {
         switch answer {
         case .found(let record, let position):
-            output.writeStatus(200, date: loop.date())
+            start(200, &output)
             output.writePosition(position)
             writeState(record, version: record.version, to: &output)
             return 200
         case .notModified(let record, let position):
-            output.writeStatus(304, date: loop.date())
+            start(304, &output)
             output.writePosition(position)
             output.writeETag(record.version)
             output.writeLastModified(record.updatedAt)
@@ -34,7 +47,7 @@ struct ReplyWriter {
             return 304
         case .written(let status, let version, let position, let representation, let replayed):
             let status = Int(status)
-            output.writeStatus(status, date: loop.date())
+            start(status, &output)
             output.writePosition(position)
             if replayed { output.writeStaticString("Idempotency-Replayed: true\r\n") }
             if let representation {
@@ -56,6 +69,9 @@ struct ReplyWriter {
     private func writeState(_ record: StoredRecord, version: Position, to output: inout ByteBuffer) {
         output.writeETag(version)
         output.writeLastModified(record.updatedAt)
+        if record.expiresAt != nil, let seconds = record.secondsLeft(at: loop.wallSeconds()) {
+            output.writeTimeToLive(seconds)
+        }
         output.writeContentType(record.contentType)
         output.writeHeadEnd(length: record.state.count, persistence: persistence)
         if !isHead { output.writeBytes(record.state) }
@@ -70,7 +86,7 @@ struct ReplyWriter {
         loop.bodyScratch.writeStaticString(",\"etag\":\"\\\"")
         loop.bodyScratch.writeDecimal(version.rawValue)
         loop.bodyScratch.writeStaticString("\\\"\"}")
-        output.writeStatus(200, date: loop.date())
+        start(200, &output)
         output.writePosition(position)
         writeScratchBody("application/json", to: &output)
         return 200
@@ -81,8 +97,17 @@ struct ReplyWriter {
             return write(Refusal(ListPageText.missingProblem(page.missing)), to: &output)
         }
         loop.bodyScratch.clear()
-        loop.bodyScratch.writePage(page, withValues: listShape?.withValues == true)
-        output.writeStatus(200, date: loop.date())
+        if let text = page.text {
+            loop.bodyScratch.writeBytes(text)
+        } else {
+            loop.bodyScratch.writePage(
+                page,
+                shape: PageTextShape(
+                    withValues: listShape?.withValues == true, ringSeed: listShape?.ringSeed ?? 0,
+                    textBytesMax: listShape == nil ? .max : loop.pageTextBytesMax,
+                    secondsSince1970: loop.wallSeconds()))
+        }
+        start(200, &output)
         writeScratchBody("application/json", to: &output)
         // A page with values may be large; its memory is not kept for the life of the loop.
         if loop.bodyScratch.capacity > FrontLimits.keptBufferBytesMax { loop.bodyScratch = ByteBuffer() }
@@ -94,7 +119,7 @@ struct ReplyWriter {
         loop.counters.count(code)
         loop.bodyScratch.clear()
         loop.bodyScratch.writeProblem(refusal.problem)
-        output.writeStatus(code.status, date: loop.date())
+        start(code.status, &output)
         if let position = refusal.position { output.writePosition(position) }
         if let version = refusal.currentVersion { output.writeETag(version) }
         if let allow = refusal.allow {
@@ -102,7 +127,7 @@ struct ReplyWriter {
             output.writeStaticString(allow)
             output.writeStaticString("\r\n")
         }
-        if code == .unsupportedMediaType { output.writeStaticString(PatchMediaTypes.acceptField) }
+        if code == .unsupportedMediaType { output.writeStaticString(PatchMediaTypes.acceptFields) }
         writeRetryAfter(code, to: &output)
         writeScratchBody("application/problem+json", to: &output)
         return code.status
@@ -116,7 +141,7 @@ struct ReplyWriter {
         } else {
             loop.bodyScratch.writeBytes(response.body)
         }
-        output.writeStatus(response.status, date: loop.date())
+        start(response.status, &output)
         for field in response.fields {
             output.writeString(field.name)
             output.writeStaticString(": ")

@@ -18,6 +18,8 @@ struct RequestDecoder {
         case needMore
         /// ``RequestDecoder/head`` is the next request's head.
         case head
+        /// A chunk of this many bytes begins, never of none; `Int.max` stands for what is larger.
+        case chunk(Int)
         /// The next piece of the body, never empty.
         case body(ByteBuffer)
         /// The request is complete.
@@ -42,6 +44,10 @@ struct RequestDecoder {
     private var state = State.head
     private var scan = HeadScan()
     private var line = LineScan()
+
+    /// The head has been read, and its bytes need no longer be kept; what was found out about it stays. While they are,
+    /// the buffer that they came in is not free for the next read.
+    mutating func releaseHead() { head.bytes = ByteBuffer() }
 
     /// No byte of a next request has been seen; what is left in the input is untouched.
     var isBetweenRequests: Bool {
@@ -112,7 +118,7 @@ struct RequestDecoder {
             return try decodeTrailers(&input)
         }
         state = .chunkData(remaining: size)
-        return decodeChunkData(&input, size)
+        return .chunk(size)
     }
 
     private mutating func decodeChunkData(_ input: inout ByteBuffer, _ remaining: Int) -> Event {

@@ -27,6 +27,16 @@ struct FieldValues {
     }
 }
 
+/// The value of a field that may stand once.
+struct SingleField {
+    private(set) var value: HeadRange?
+    private(set) var isRepeated = false
+
+    mutating func note(_ range: HeadRange) {
+        if value == nil { value = range } else { isRepeated = true }
+    }
+}
+
 /// The request line and what its fields say, as ranges of the head's own bytes. Fields that the front does not act on
 /// have been checked for form and are not kept.
 struct RequestHead {
@@ -65,7 +75,10 @@ struct RequestHead {
 
     var contentLength: Int?
     var isChunked = false
-    var hasHost = false
+    /// `Host`.
+    var host: Authority?
+    /// Of an absolute-form target.
+    var authority: Authority?
     var saysClose = false
     var saysKeepAlive = false
     var expectation = Expectation.none
@@ -75,6 +88,21 @@ struct RequestHead {
     var ifNoneMatch = FieldValues()
     var idempotencyKey = FieldValues()
     var prefer = FieldValues()
+    var ifModifiedSince = SingleField()
+    var ifUnmodifiedSince = SingleField()
+    /// `Content-Encoding` names a coding other than `identity`.
+    var isEncoded = false
+
+    var origin = SingleField()
+    /// `Sec-Fetch-Site` is `cross-site` or `same-site`: a page of another origin made the request.
+    var isFromOtherSite = false
+    /// `Sec-Fetch-Mode: navigate`: the browser goes to the target.
+    var isNavigation = false
+    /// `Access-Control-Request-Method` is there.
+    var asksForMethod = false
+
+    /// Whom the client believes to be talking to: the target says it before `Host` does (RFC 9112 §3.2.2).
+    var ownAuthority: Authority? { authority ?? host }
 
     /// A body may follow.
     var hasBody: Bool { isChunked || (contentLength ?? 0) > 0 }

@@ -65,7 +65,7 @@ enum RequestLine {
         }
     }
 
-    /// `http://authority[/path][?query]`: the authority is checked and otherwise ignored, as `Host` is.
+    /// `http://authority[/path][?query]`
     private static func readAbsolute(
         _ span: Span<UInt8>, _ target: Range<Int>, into head: inout RequestHead
     ) throws(Problem) {
@@ -80,7 +80,8 @@ enum RequestLine {
         }
         var index = start
         while index < end, span[index] != UInt8(ascii: "/"), span[index] != UInt8(ascii: "?") { index += 1 }
-        guard index > start, span.allSatisfy(start..<index, ByteClasses.isHost) else { throw Refusals.target }
+        guard let authority = Authority(span, start..<index), !authority.name.isEmpty else { throw Refusals.target }
+        head.authority = authority
         splitQuery(span, index..<end, into: &head)
     }
 

@@ -12,8 +12,8 @@ enum Persistence: UInt8 {
 }
 
 /// The response head, written piece by piece in this order: ``writeStatus(_:date:)``, any fields,
-/// ``writeHeadEnd(length:persistence:)``. Every byte that comes from a client (a content type) was checked for
-/// control characters when it came in.
+/// ``writeHeadEnd(length:persistence:)``. What comes from elsewhere (a content
+/// type) is checked here once more: this is the last place before the wire.
 extension ByteBuffer {
     /// The status line, and the fields that stand on every answer.
     mutating func writeStatus(_ status: Int, date: [UInt8]) {
@@ -48,15 +48,25 @@ extension ByteBuffer {
         writeStaticString("\"\r\n")
     }
 
+    /// The date, and with it what keeps a browser from running a state that it shows: anybody may have written that. A
+    /// 304 has it too, since it renews the fields of what the browser holds.
     mutating func writeLastModified(_ updatedAt: Timestamp) {
-        writeStaticString("Last-Modified: ")
+        writeStaticString("Content-Security-Policy: sandbox\r\nLast-Modified: ")
         writeFixdate(secondsSince1970: updatedAt.milliseconds / 1000)
         writeStaticString("\r\n")
     }
 
-    /// Empty is the default content type.
+    /// Seconds until the entity reads as absent.
+    mutating func writeTimeToLive(_ seconds: UInt64) {
+        writeStaticString("Keystead-TTL: ")
+        writeDecimal(seconds)
+        writeStaticString("\r\n")
+    }
+
+    /// Empty is the default content type, and so is one that cannot stand in a field: it was stored by a version that
+    /// checked less, and would end the field, or the head.
     mutating func writeContentType(_ contentType: ArraySlice<UInt8>) {
-        if contentType.isEmpty {
+        if contentType.isEmpty || !OperationChecks.isFieldText(contentType) {
             writeStaticString("Content-Type: application/octet-stream\r\n")
         } else {
             writeStaticString("Content-Type: ")
@@ -88,6 +98,7 @@ extension ByteBuffer {
         case 204: "HTTP/1.1 204 No Content\r\n"
         case 304: "HTTP/1.1 304 Not Modified\r\n"
         case 400: "HTTP/1.1 400 Bad Request\r\n"
+        case 403: "HTTP/1.1 403 Forbidden\r\n"
         case 404: "HTTP/1.1 404 Not Found\r\n"
         case 405: "HTTP/1.1 405 Method Not Allowed\r\n"
         case 409: "HTTP/1.1 409 Conflict\r\n"
@@ -97,6 +108,7 @@ extension ByteBuffer {
         case 414: "HTTP/1.1 414 URI Too Long\r\n"
         case 415: "HTTP/1.1 415 Unsupported Media Type\r\n"
         case 417: "HTTP/1.1 417 Expectation Failed\r\n"
+        case 421: "HTTP/1.1 421 Misdirected Request\r\n"
         case 422: "HTTP/1.1 422 Unprocessable Content\r\n"
         case 431: "HTTP/1.1 431 Request Header Fields Too Large\r\n"
         case 500: "HTTP/1.1 500 Internal Server Error\r\n"

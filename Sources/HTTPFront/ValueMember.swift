@@ -35,10 +35,10 @@ enum ValueForm {
     /// The document without white space round it, on one line; `nil` where the bytes are not JSON. A document with line
     /// breaks is written anew without white space; its numbers and strings keep their text.
     private static func lineOfJSON(_ state: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
-        guard let value = try? JSONValue(parsing: state) else { return nil }
         if state.contains(where: { $0 == ByteClasses.lineFeed || $0 == ByteClasses.carriageReturn }) {
-            return value.encoded()[...]
+            return (try? JSONValue.compacted(state))?[...]
         }
+        guard (try? JSONValue.check(state)) != nil else { return nil }
         let span = state.span
         let trimmed = span.trimmingBlanks(0..<span.count)
         return state[(state.startIndex + trimmed.lowerBound)..<(state.startIndex + trimmed.upperBound)]

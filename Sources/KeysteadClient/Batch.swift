@@ -51,6 +51,17 @@ extension Keystead {
         return answers
     }
 
+    /// The name that the cluster has for ever, other than every other cluster's, as its data listeners tell it; `nil`
+    /// where the server does not say.
+    public func clusterID(deadline: Duration? = nil) async throws(KeysteadError) -> String? {
+        var request = batchRequest
+        // A batch of no line: it changes nothing, and needs no right but to be there.
+        request.body = ByteBuffer(string: "\n")
+        request.isWrite = false
+        let answer = try await call(request, to: data, repetition: .harmless, deadline: deadline).answer
+        return answer.headers.first(name: "Keystead-Cluster")
+    }
+
     var batchRequest: OutgoingRequest {
         OutgoingRequest(
             method: .POST, path: "/v1/batch", headers: ["Content-Type": "application/x-ndjson"], isWrite: true)

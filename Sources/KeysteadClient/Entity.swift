@@ -8,6 +8,8 @@ public struct Entity: Hashable, Sendable {
     /// `Last-Modified` as the server wrote it (an IMF-fixdate).
     public let lastModified: String?
     public let position: ShardPosition?
+    /// Seconds that were left when it was read, after which it reads as absent; `nil` where it has no expiry.
+    public let ttlSeconds: UInt64?
 }
 
 /// The answer to a conditional read.

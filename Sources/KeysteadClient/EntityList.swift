@@ -34,6 +34,8 @@ public struct ListedEntity: Sendable {
     public let contentType: String
     /// When it was last written, as the server says it.
     public let updated: String
+    /// Seconds that were left when it was listed, after which it reads as absent; `nil` where it has no expiry.
+    public let ttlSeconds: UInt64?
     /// The state, where the list was asked for values.
     public let state: [UInt8]?
     /// The item as the server wrote it.
@@ -161,7 +163,7 @@ extension ListedEntity {
         self.init(
             key: key, etag: etag, byteCount: Int(clamping: byteCount),
             contentType: fields["content-type"]?.string ?? "application/octet-stream",
-            updated: fields["updated"]?.string ?? fields["updated"]?.numberText ?? "", state: StateField.read(fields),
-            text: item)
+            updated: fields["updated"]?.string ?? fields["updated"]?.numberText ?? "",
+            ttlSeconds: fields["ttl"]?.unsigned, state: StateField.read(fields), text: item)
     }
 }

@@ -47,6 +47,7 @@ package struct JSONText: Sendable {
     package var numberText: String? { kind == .number ? String(decoding: bytes, as: UTF8.self) : nil }
 
     package var unsigned: UInt64? { numberText.flatMap { UInt64($0) } }
+    package var integer: Int64? { numberText.flatMap { Int64($0) } }
 
     package var bool: Bool? { kind == .bool ? bytes.first == UInt8(ascii: "t") : nil }
 

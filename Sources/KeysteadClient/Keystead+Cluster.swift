@@ -31,7 +31,8 @@ extension Keystead {
     /// Whether the admin endpoint's node takes requests.
     public func readiness(deadline: Duration? = nil) async throws(KeysteadError) -> Readiness {
         let request = OutgoingRequest(method: .GET, path: "/readyz", isWrite: false, accepts: [503])
-        let answer = try await call(request, to: admin, repetition: .harmless, deadline: deadline).answer
+        let limit = deadline ?? configuration.adminDeadline
+        let answer = try await call(request, to: admin, repetition: .harmless, deadline: limit).answer
         let reasons = JSONText(answer.body)?.member("reasons")?.elements.compactMap(\.plainText) ?? []
         return Readiness(isReady: answer.isSuccess, reasons: reasons)
     }
@@ -42,7 +43,8 @@ extension Keystead {
 
     /// - Parameter request: harmless if sent twice, as every admin request is.
     func adminDocument(_ request: OutgoingRequest, deadline: Duration?) async throws(KeysteadError) -> JSONText {
-        let answer = try await call(request, to: admin, repetition: .harmless, deadline: deadline).answer
+        let limit = deadline ?? configuration.adminDeadline
+        let answer = try await call(request, to: admin, repetition: .harmless, deadline: limit).answer
         guard let document = JSONText(answer.body), document.kind == .object else {
             throw .malformed(
                 "\(request.path) did not answer a JSON object", isWrite: request.isWrite, status: answer.status)

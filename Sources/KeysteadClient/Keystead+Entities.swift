@@ -97,7 +97,8 @@ extension Keystead {
         return Entity(
             key: key, state: answer.body,
             contentType: answer.headers.first(name: "Content-Type") ?? "application/octet-stream", etag: etag,
-            lastModified: answer.headers.first(name: "Last-Modified"), position: answer.position)
+            lastModified: answer.headers.first(name: "Last-Modified"), position: answer.position,
+            ttlSeconds: answer.headers.first(name: "Keystead-TTL").flatMap { UInt64($0) })
     }
 
     private func recordedOutcome(_ answer: Answer) throws(KeysteadError) -> RecordedOutcome {

@@ -105,6 +105,7 @@ extension Keystead {
         let limit = deadline ?? configuration.deadline
         let clock = ContinuousClock()
         let start = clock.now
+        let attemptLimit = endpoints === admin ? configuration.adminAttemptDeadline : configuration.attemptDeadline
         var machine = RetryMachine(
             repetition: repetition, policy: configuration.retries,
             endpointCount: max(endpoints.count, 1) + (key == nil || routes == nil ? 0 : 1), deadline: limit,
@@ -117,11 +118,11 @@ extension Keystead {
                     code: .invalidRequest, detail: "this client has no admin endpoint", applied: .no, retry: .never)
             }
             let left = limit - (clock.now - start)
-            let allowance = repetition == .bare ? left : min(left, configuration.attemptDeadline)
+            let allowance = repetition == .bare ? left : min(left, attemptLimit)
             let sent = isLookUp ? outcome ?? request : request
             let step: RetryMachine.Step
             do throws(KeysteadError) {
-                let answer = try await transport.send(sent, to: endpoint, within: allowance)
+                let answer = try await send(sent, to: endpoint, within: allowance)
                 if owner != nil { routes?.worked(endpoint) }
                 if answer.isSuccess || answer.status == 304 || sent.accepts.contains(answer.status) {
                     return Reply(answer: answer, isLookUp: isLookUp)
@@ -133,9 +134,37 @@ extension Keystead {
                 }
             } catch {
                 if key != nil { routes?.failed(endpoint, error) }
-                step = machine.failed(error, elapsed: clock.now - start)
+                let elapsed = clock.now - start
+                step = machine.failed(error, elapsed: elapsed)
+                tell(of: step, after: error, elapsed: elapsed, left: limit - elapsed)
             }
             isLookUp = try await prepare(for: step, from: endpoint, of: endpoints, isWrite: request.isWrite)
+        }
+    }
+
+    /// One attempt. Whoever watches is told when its answer is late.
+    private func send(
+        _ request: OutgoingRequest, to endpoint: String, within allowance: Duration
+    ) async throws(KeysteadError) -> Answer {
+        guard let onWait = configuration.onWait, allowance > configuration.waitNoticeAfter else {
+            return try await transport.send(request, to: endpoint, within: allowance)
+        }
+        let since = configuration.waitNoticeAfter
+        let notice = Task {
+            try await Task.sleep(for: since)
+            onWait(.unanswered(endpoint: endpoint, since: since, left: allowance - since))
+        }
+        defer { notice.cancel() }
+        return try await transport.send(request, to: endpoint, within: allowance)
+    }
+
+    /// Tells whoever watches that the call goes on, once it has gone on for long enough to be asked about.
+    private func tell(of step: RetryMachine.Step, after error: KeysteadError, elapsed: Duration, left: Duration) {
+        switch step {
+        case .fail: return
+        case .attempt(let wait, _), .lookUp(let wait, _):
+            guard let onWait = configuration.onWait, elapsed + wait >= configuration.waitNoticeAfter else { return }
+            onWait(.trying(after: error, left: left))
         }
     }
 

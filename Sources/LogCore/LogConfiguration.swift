@@ -31,7 +31,7 @@ public struct LogConfiguration: Sendable {
     /// An idle log writes a commit hint after this long.
     public var hintDelayNanoseconds: UInt64 = 20_000_000
     /// After the disk was full, this long until the next try.
-    public var retryDelayNanoseconds: UInt64 = 1_000_000_000
+    public var retryDelayNanoseconds: UInt64 = 250_000_000
     /// A new spare is zero-filled and synced in pieces of this size, so that it never holds the disk for long.
     public var fillBytesMax = 8 << 20
     /// Copies of segments with torn tails that are kept; the oldest goes first.

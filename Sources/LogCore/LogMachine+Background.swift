@@ -9,6 +9,8 @@ enum BackgroundWork: Sendable {
     case clear
     /// The oldest segment becomes a spare.
     case recycle(SpareSegment)
+    /// A spare too many goes, since the disk is full.
+    case trim(SpareSegment)
     /// The oldest segment goes: kept under another name, or deleted.
     case retire
 }
@@ -19,14 +21,20 @@ extension LogMachine {
     /// A completion may let the commit lane go on.
     public mutating func nextBackgroundStep(now: MonotonicTime) -> LogStep? {
         guard failure == nil, !isClosed, !background.isStepOut else { return nil }
-        if let retryAt = background.retryAt, retryAt <= now { background.retryAt = nil }
+        if let retryAt = background.retryAt, retryAt <= now {
+            background.retryAt = nil
+            isRetirementBlocked = false
+        }
         if background.isIdle { planBackground() }
         return background.isIdle ? nil : background.give()
     }
 
     private mutating func planBackground() {
-        if isOldestUnneeded {
+        if isOldestUnneeded, !isRetirementBlocked {
             planRetirement()
+        } else if isSpaceTight, spares.count > sparesKept, !isRetirementBlocked {
+            let spare = spares.removeLast()
+            background.start(.trim(spare), steps: [.delete(.spare(spare.number)), .syncDirectory])
         } else if wantsFill {
             planFill()
         }
@@ -46,15 +54,34 @@ extension LogMachine {
         case .done:
             if let work = background.advance() { finish(work) }
         case .noSpace:
-            guard case .fill(let spare)? = background.work else { return fail(background.current, result) }
-            background.abandon()
-            background.retryAt = now.adding(nanoseconds: configuration.retryDelayNanoseconds)
-            background.start(.clear, steps: [.delete(.filling(spare.number))])
-            if !isStorageFull { counters.storageFullTimes += 1 }
-            isSpaceExhausted = true
+            hadNoSpace(now: now)
         case .failed:
             fail(background.current, result)
         }
+    }
+
+    private mutating func hadNoSpace(now: MonotonicTime) {
+        let step = background.current
+        switch background.work {
+        case .fill(let spare)?:
+            background.abandon()
+            // By whichever name it goes: what a step without space has done of it is not known.
+            background.start(.clear, steps: [.delete(.filling(spare.number)), .delete(.spare(spare.number))])
+            if !isStorageFull { counters.storageFullTimes += 1 }
+            isSpaceExhausted = true
+        case .trim(let spare)? where !isSync(step):
+            background.abandon()
+            spares.append(spare)
+            isRetirementBlocked = true
+        case .recycle?, .retire?, .trim?, .clear?:
+            // A name that could not be changed is as it was; one whose change could not be synced may be either.
+            guard !isSync(step) else { return fail(step, .noSpace) }
+            background.abandon()
+            isRetirementBlocked = true
+        case nil:
+            preconditionFailure("a step belongs to a work")
+        }
+        background.retryAt = now.adding(nanoseconds: configuration.retryDelayNanoseconds)
     }
 
     private mutating func finish(_ work: BackgroundWork) {
@@ -62,6 +89,8 @@ extension LogMachine {
         case .fill(let spare):
             spares.append(spare)
             counters.segmentsFilled += 1
+            // There is space again. Recovery needs no spare: it writes a shorter segment where it finds none.
+            isSpaceExhausted = false
         case .recycle(let spare):
             segments.removeFirst()
             spares.append(spare)
@@ -70,7 +99,7 @@ extension LogMachine {
         case .retire:
             segments.removeFirst()
             updatePins()
-        case .clear:
+        case .trim, .clear:
             break
         }
         if spares.count >= configuration.spareSegmentsMax {
@@ -83,17 +112,18 @@ extension LogMachine {
         let spare = SpareSegment(number: nextSpareNumber, isBlank: true)
         nextSpareNumber += 1
         let steps =
-            Self.fillSteps(.filling(spare.number), configuration: configuration)
+            Self.fillSteps(
+                .filling(spare.number), byteCount: configuration.segmentBytes, pieceBytes: configuration.fillBytesMax)
             + [.rename(.filling(spare.number), to: .spare(spare.number)), .syncDirectory]
         background.start(.fill(spare), steps: steps)
     }
 
     /// Zeros are written, not only allocated: overwriting written blocks lets fdatasync leave the inode alone.
-    static func fillSteps(_ file: LogFileName, configuration: LogConfiguration) -> [LogStep] {
-        var steps: [LogStep] = [.create(file), .allocate(file, byteCount: configuration.segmentBytes)]
+    static func fillSteps(_ file: LogFileName, byteCount: Int, pieceBytes: Int) -> [LogStep] {
+        var steps: [LogStep] = [.create(file), .allocate(file, byteCount: byteCount)]
         var offset = 0
-        while offset < configuration.segmentBytes {
-            let end = min(offset + configuration.fillBytesMax, configuration.segmentBytes)
+        while offset < byteCount {
+            let end = min(offset + pieceBytes, byteCount)
             steps.append(.fill(file, offset..<end))
             steps.append(.sync(file))
             offset = end
@@ -111,7 +141,12 @@ extension LogMachine {
         return true
     }
 
-    private var sparesKept: Int { configuration.spareSegmentsMax + configuration.recycledSegmentsMax }
+    private var sparesKept: Int {
+        configuration.spareSegmentsMax + (isSpaceTight ? 0 : configuration.recycledSegmentsMax)
+    }
+
+    /// The disk is nearly full, or no more: while it is, used segments are given back to it and not kept as spares.
+    public mutating func spaceIsTight(_ isTight: Bool) { isSpaceTight = isTight }
 
     private mutating func planRetirement() {
         let oldest = segments[0]

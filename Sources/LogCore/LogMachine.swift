@@ -50,6 +50,10 @@ public struct LogMachine: Sendable {
     var nextSpareNumber: UInt64
     /// Making a spare failed for lack of space, and the spares are not complete again since.
     var isSpaceExhausted = false
+    /// The oldest segment could not change its name, or go, for lack of space: not before the background lane's retry.
+    var isRetirementBlocked = false
+    /// As the node sees the disk.
+    var isSpaceTight = false
     /// The commit lane's step found no space and is to be repeated.
     var isWriteBlocked = false
 
@@ -95,6 +99,8 @@ public struct LogMachine: Sendable {
         self.lastActivity = now
         self.durableLSN = start.durableLSN
         if start.isLastOpen { resume(start) }
+        // Recovery found no room for a segment: no batch is taken before there is one.
+        isSpaceExhausted = !start.isLastOpen && start.spares.isEmpty
         updatePins()
     }
 

@@ -24,6 +24,8 @@ public struct LogQueue: Sendable {
         self.bytesMax = configuration.queueBytesMax
     }
 
+    public var isStorageFull: Bool { admission == .storageFull }
+
     public var isEmpty: Bool { batches.isEmpty }
 
     /// Takes the batch or says why not. A batch larger than the whole queue is taken when nothing else waits.

@@ -28,7 +28,8 @@ extension LogRecovery {
         phase = .replay(0)
         guard var segment = opened else { preconditionFailure("the scan is over") }
         let spare = spares.isEmpty ? nil : spares.removeFirst()
-        encodeHead(of: segment, isReused: spare.map { !$0.isBlank } ?? false)
+        encodeHead(
+            of: segment, isReused: spare.map { !$0.isBlank } ?? false, fileBytes: configuration.segmentBytes)
         segment.usedBytes = encoder.byteCount
         var steps: [LogStep] = []
         let file: LogFileName
@@ -37,17 +38,35 @@ extension LogRecovery {
         } else {
             file = .filling(nextSpareNumber)
             nextSpareNumber += 1
-            steps = LogMachine.fillSteps(file, configuration: configuration)
+            steps = LogMachine.fillSteps(
+                file, byteCount: configuration.segmentBytes, pieceBytes: configuration.fillBytesMax)
         }
         steps += LogMachine.startSteps(file, as: segment.number, bytes: encoder.bytes, mutants: mutants)
         lane.start(.begin(segment, spare), steps: steps)
     }
 
-    private mutating func encodeHead(of segment: LiveSegment, isReused: Bool) {
+    /// The same where the disk has no room for a whole segment: one that ends with what was unsynced. The next one
+    /// begins as soon as there is space.
+    private mutating func planShortBegin(_ segment: LiveSegment) {
+        encodeHead(of: segment, isReused: false, fileBytes: configuration.segmentBytes)
+        let fileBytes = (encoder.byteCount / LogLayout.headerBlockBytes + 1) * LogLayout.headerBlockBytes
+        encodeHead(of: segment, isReused: false, fileBytes: fileBytes)
+        var short = LiveSegment(number: segment.number, fileBytes: fileBytes, usedBytes: encoder.byteCount)
+        short.entries = segment.entries
+        short.isEvidence = segment.isEvidence
+        let file = LogFileName.filling(nextSpareNumber)
+        nextSpareNumber += 1
+        lane.start(
+            .beginShort(short),
+            steps: LogMachine.fillSteps(file, byteCount: fileBytes, pieceBytes: configuration.fillBytesMax)
+                + LogMachine.startSteps(file, as: segment.number, bytes: encoder.bytes, mutants: mutants))
+    }
+
+    private mutating func encodeHead(of segment: LiveSegment, isReused: Bool, fileBytes: Int) {
         let isKnown = lastDurable.lsn == durableLSN
         let syncedLSN = LSN(durableLSN.rawValue + 1 + UInt64(window.count))
         let header = SegmentHeader(
-            identity: identity, number: segment.number, segmentBytes: configuration.segmentBytes,
+            identity: identity, number: segment.number, segmentBytes: fileBytes,
             salt: salts.next(), firstLSN: durableLSN.next, previousChecksum: isKnown ? lastDurable.checksum : 0,
             syncedLSN: syncedLSN, created: max(time, report.highestTime), isReused: isReused)
         recordSeed = header.recordSeed(mutants)
@@ -68,7 +87,8 @@ extension LogRecovery {
                 report.tornTail = TornTail(
                     segment: tail.segment, offset: tail.offset, lsn: tail.lsn, bytesCut: tail.bytesCut, copy: copy)
             }
-        case .begin(let segment, _):
+        case .begin(let segment, _), .beginShort(let segment):
+            if case .beginShort = work { isOpenedWhole = false }
             nextLSN = encoder.nextLSN
             previousChecksum = encoder.previousChecksum
             opened = segment
@@ -87,12 +107,25 @@ extension LogRecovery {
         case .keepTorn(let copy)?:
             // The segment itself stays until its shards are flushed; serving matters more than the copy.
             lane.start(.dropTorn, steps: [.delete(copy)])
-        case .begin(_, let spare)?:
-            guard window.isEmpty else { return fail(.storageFull) }
-            beginLater(spare)
-        case .tidy?, .dropTorn?, .dropFilling?, nil:
-            fail(.writeFailed(step: step.summary, errno: PosixErrno.noSpace))
+        case .begin(let segment, let spare)?:
+            if isSyncOfNames(step) { return fail(.writeFailed(step: step.summary, errno: PosixErrno.noSpace)) }
+            if window.isEmpty { return beginLater(spare) }
+            // What is left of a file that was made is a leftover to the next start.
+            if let spare { spares.insert(SpareSegment(number: spare.number, isBlank: false), at: 0) }
+            planShortBegin(segment)
+        case .beginShort?:
+            fail(.storageFull)
+        case .tidy?, .dropTorn?, .dropFilling?:
+            // What could not be deleted is a leftover to the next start.
+            break
+        case nil:
+            preconditionFailure("a step belongs to a work")
         }
+    }
+
+    /// The segment may have its name already.
+    private func isSyncOfNames(_ step: LogStep) -> Bool {
+        if case .syncDirectory = step { true } else { false }
     }
 
     /// Nothing has to be written before serving: the log starts as one on a full disk, and refuses batches until there

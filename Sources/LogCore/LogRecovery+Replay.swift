@@ -126,7 +126,7 @@ extension LogRecovery {
         if let opened { live.append(opened) }
         return LogStart(
             identity: identity, durableLSN: durableLSN, nextLSN: nextLSN, previousChecksum: previousChecksum,
-            highestTime: max(time, report.highestTime), segments: live, isLastOpen: opened != nil,
+            highestTime: max(time, report.highestTime), segments: live, isLastOpen: opened != nil && isOpenedWhole,
             openRecordSeed: recordSeed, spares: spares, nextSegmentNumber: nextSegmentNumber,
             nextSpareNumber: nextSpareNumber,
             shards: ledger.shards.map { shard in

@@ -67,6 +67,8 @@ public struct LogRecovery: Sendable {
         case keepTorn(LogFileName)
         case dropTorn
         case begin(LiveSegment, SpareSegment?)
+        /// No room for a whole segment: one that holds what was unsynced and nothing more.
+        case beginShort(LiveSegment)
         case dropFilling
     }
 
@@ -105,6 +107,8 @@ public struct LogRecovery: Sendable {
     var tornBytes: [UInt8] = []
 
     var opened: LiveSegment?
+    /// `opened` takes records.
+    var isOpenedWhole = true
     var encoder: GroupEncoder
     var recordSeed: UInt32 = 0
     var nextLSN = LSN(1)
@@ -116,7 +120,8 @@ public struct LogRecovery: Sendable {
     ///     are not replayed and no longer kept.
     ///   - files: the log directory's files whose names are the log's, in any order.
     ///   - saltSeed: drawn at random for each start.
-    ///   - time: stamped on the new segment unless the log has seen a later one.
+    ///   - time: the newest that the stores have seen; stamped on the new segment unless the log has seen a later one.
+    ///     Not the wall clock's, which may be wrong: what is stamped here is the data's time at the next start.
     public init(
         configuration: LogConfiguration, identity: LogIdentity, applied: [AppliedMark], files: [LogFileEntry],
         saltSeed: UInt64, time: Timestamp, mutants: Mutants = .none

@@ -7,6 +7,7 @@ struct LogMailbox {
     enum Order {
         case adopt(AppliedMark)
         case release(ShardID)
+        case spaceIsTight(Bool)
     }
 
     // To the writer.

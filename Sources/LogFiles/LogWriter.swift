@@ -75,6 +75,7 @@ final class LogWriter: @unchecked Sendable {
         for order in orders {
             switch order {
             case .release(let shard): released.append(shard)
+            case .spaceIsTight(let isTight): machine.spaceIsTight(isTight)
             case .adopt(let mark):
                 if let index = released.firstIndex(of: mark.shard) { machine.release(released.remove(at: index)) }
                 machine.adopt(mark)

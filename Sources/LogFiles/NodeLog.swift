@@ -39,6 +39,8 @@ public final class NodeLog: Sendable {
     /// - Parameters:
     ///   - directory: the log's own directory; made with mode 0700 where it is not there. Its parent must exist. That
     ///     one process at a time uses it is the caller's business (the data directory's lock).
+    ///   - dataTime: the newest time that the caller's stores have seen. A new segment is stamped with it, or with what
+    ///     the log itself has seen; never with the wall clock, so an idle start leaves the data's time as it is.
     ///   - applied: one mark for each shard that this node holds. Records of shards that are left out are given up.
     ///   - lanes: how many event loops there are to report to.
     ///   - replay: called on this thread, in the order of the log, for each record that a healthy shard's store has not
@@ -49,7 +51,7 @@ public final class NodeLog: Sendable {
     /// - Returns: the running log, and what recovery found: the caller must not serve ``RecoveryReport/quarantined``
     ///   shards.
     public static func open(
-        directory: String, identity: LogIdentity, applied: [AppliedMark], lanes: Int,
+        directory: String, identity: LogIdentity, dataTime: Timestamp = .zero, applied: [AppliedMark], lanes: Int,
         options: LogOptions = LogOptions(),
         replay: (LogRecord) throws -> Void,
         onDurable: @escaping @Sendable (_ lane: Int, _ marks: [DurableMark]) -> Void
@@ -60,7 +62,8 @@ public final class NodeLog: Sendable {
             ProcessEnd.warn("keystead: WARNING: the log's syncs are disabled; a crash LOSES acknowledged writes")
         }
         return try open(
-            directory: directory, identity: identity, applied: applied, lanes: lanes, options: options,
+            directory: directory, identity: identity, dataTime: dataTime, applied: applied, lanes: lanes,
+            options: options,
             executor: { () throws(LogOpenError) in
                 try DirectoryExecutor(path: directory, syncDisabled: syncDisabled)
             }, replay: replay, onDurable: onDurable)
@@ -68,7 +71,8 @@ public final class NodeLog: Sendable {
 
     /// The same over executors of the caller's making, one for each thread: tests put faults there.
     static func open(
-        directory: String, identity: LogIdentity, applied: [AppliedMark], lanes: Int, options: LogOptions,
+        directory: String, identity: LogIdentity, dataTime: Timestamp = .zero, applied: [AppliedMark], lanes: Int,
+        options: LogOptions,
         executor: () throws(LogOpenError) -> any StepExecutor,
         replay: (LogRecord) throws -> Void,
         onDurable: @escaping @Sendable (_ lane: Int, _ marks: [DurableMark]) -> Void
@@ -78,7 +82,7 @@ public final class NodeLog: Sendable {
         let recovery = LogRecovery(
             configuration: configuration, identity: identity, applied: applied,
             files: try LogDirectory.files(in: directory), saltSeed: ks_random64(),
-            time: Timestamp(milliseconds: ks_realtime_ns() / 1_000_000))
+            time: dataTime)
         let writerExecutor = try executor()
         let (start, report) = try RecoveryDriver.run(
             recovery, directory: directory, executor: writerExecutor, replay: replay)
@@ -135,8 +139,14 @@ public final class NodeLog: Sendable {
     /// The node no longer holds the shard: its records are given up.
     public func release(_ shard: ShardID) { post { $0.orders.append(.release(shard)) } }
 
+    /// The disk is nearly full, or no more: while it is, the log keeps no more spares than it needs.
+    public func spaceIsTight(_ isTight: Bool) { post { $0.orders.append(.spaceIsTight(isTight)) } }
+
     /// The shards to flush now so that a restart stays within its bound, oldest first.
     public func shardsPinningLog() -> [ShardID] { monitor.withLock { $0.pinningShards } }
+
+    /// Batches are refused for lack of space.
+    public var isStorageFull: Bool { monitor.withLock { $0.queue.isStorageFull } }
 
     /// Everything up to here is synced.
     public var durableLSN: LSN { monitor.withLock { $0.statistics.durableLSN } }

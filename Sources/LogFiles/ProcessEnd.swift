@@ -1,3 +1,4 @@
+private import CPosixShims
 private import Glibc
 import LogCore
 
@@ -20,6 +21,7 @@ enum ProcessEnd {
 
     static func warn(_ line: String) {
         let bytes = Array((line + "\n").utf8)
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        // Nobody may be reading: that must not keep the process from its end.
+        bytes.withUnsafeBytes { ks_last_words($0.baseAddress, $0.count) }
     }
 }

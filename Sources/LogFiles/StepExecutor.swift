@@ -10,7 +10,8 @@ protocol StepExecutor: AnyObject {
 
 /// The steps on a real directory. Not thread-safe: the writer and the background thread have one each.
 ///
-/// It decides nothing and retries nothing but an interrupted call (EINTR) and the rest of a short write.
+/// It decides nothing and retries nothing but an interrupted call (EINTR), the rest of a short write, and an open for
+/// which there is no file descriptor: nothing has happened then, and the log can wait.
 final class DirectoryExecutor: StepExecutor {
     private let path: String
     private let directory: CInt
@@ -103,7 +104,7 @@ final class DirectoryExecutor: StepExecutor {
     }
 
     private func openFile(_ name: LogFileName, flags: CInt) -> (StepResult, CInt) {
-        let descriptor = ks_open(filePath(name), flags, 0o600)
+        let descriptor = Self.patiently { ks_open(filePath(name), flags, 0o600) }
         guard descriptor >= 0 else { return (Self.result(-descriptor), descriptor) }
         open = (name, descriptor)
         return (.done, descriptor)
@@ -116,6 +117,19 @@ final class DirectoryExecutor: StepExecutor {
     }
 
     // MARK: Calls
+
+    private static let descriptorPauseMicroseconds: UInt32 = 20_000
+
+    private static func patiently(_ open: () -> CInt) -> CInt {
+        var isTold = false
+        while true {
+            let descriptor = open()
+            guard descriptor == -EMFILE || descriptor == -ENFILE else { return descriptor }
+            if !isTold { ProcessEnd.warn("keystead: the log waits for a file descriptor; raise their limit") }
+            isTold = true
+            usleep(descriptorPauseMicroseconds)
+        }
+    }
 
     private static func writeAll(_ file: CInt, _ bytes: UnsafeRawBufferPointer, at offset: Int) -> StepResult {
         var written = 0

@@ -1,3 +1,5 @@
+internal import Primitives
+
 /// The files of a log directory. Numbers are 16 hexadecimal digits, so names sort as their numbers do.
 ///
 /// ```
@@ -37,7 +39,9 @@ public enum LogFileName: Hashable, Sendable, CustomStringConvertible {
 
     /// `nil` for a name that is none of the log's.
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.count > 16, let number = UInt64(text.prefix(16), radix: 16) else { return nil }
+        guard text.utf8.count > 16, let number = UInt64(text.prefix(16), radix: 16),
+            number <= Limits.counterMax
+        else { return nil }
         let kinds: [LogFileName] = [
             .segment(number), .torn(number), .quarantined(number), .spare(number), .filling(number),
         ]

@@ -71,7 +71,8 @@ public struct PositionTable: Equatable, Sendable {
 
     private static func readEntry(_ reader: inout ByteReader) -> Entry? {
         guard let shard = reader.readUInt32(), let flags = reader.readUInt32(), flags <= 1,
-            let epoch = reader.readUInt64(), let position = reader.readUInt64(), let lsn = reader.readUInt64()
+            let epoch = reader.readUInt64(), let position = reader.readUInt64(), let lsn = reader.readUInt64(),
+            Int(shard) < Limits.shardsMax, max(epoch, position, lsn) <= Limits.counterMax
         else { return nil }
         let last = DurableMark(
             shard: ShardID(shard), epoch: Epoch(epoch), position: Position(position), lsn: LSN(lsn))

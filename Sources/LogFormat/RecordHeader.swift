@@ -87,7 +87,7 @@ public struct RecordHeader: Equatable, Sendable {
     }
 
     /// The header at the start of `buffer`, or `nil` when there is no valid one there: too few bytes, a CRC that does
-    /// not hold, or lengths that no writer of this version writes.
+    /// not hold, or lengths and numbers that no writer of this version writes.
     static func decode(_ buffer: UnsafeRawBufferPointer, seed: UInt32) -> RecordHeader? {
         guard buffer.count >= LogLayout.recordHeaderBytes else { return nil }
         let covered = UnsafeRawBufferPointer(rebasing: buffer[4..<LogLayout.recordHeaderBytes])
@@ -99,9 +99,15 @@ public struct RecordHeader: Equatable, Sendable {
         guard stored <= payload, payload <= Limits.recordBytesMax, flags <= 1, flags == 1 || stored == payload else {
             return nil
         }
+        let shard: UInt32 = buffer.field(24)
+        let (epoch, position): (UInt64, UInt64) = (buffer.field(32), buffer.field(40))
+        let (lsn, durableLSN): (UInt64, UInt64) = (buffer.field(48), buffer.field(56))
+        guard Int(shard) < Limits.shardsMax, max(epoch, position, lsn, durableLSN) <= Limits.counterMax else {
+            return nil
+        }
         var header = RecordHeader(
-            type: .effect, shard: ShardID(buffer.field(24)), epoch: Epoch(buffer.field(32)),
-            position: Position(buffer.field(40)), lsn: LSN(buffer.field(48)), durableLSN: LSN(buffer.field(56)),
+            type: .effect, shard: ShardID(shard), epoch: Epoch(epoch), position: Position(position), lsn: LSN(lsn),
+            durableLSN: LSN(durableLSN),
             previousChecksum: buffer.field(28), time: Timestamp(milliseconds: buffer.field48(18)))
         header.rawType = buffer[16]
         header.isCompressed = flags == 1

@@ -134,16 +134,18 @@ public struct SegmentHeader: Equatable, Sendable {
         if version > LogLayout.formatVersion { return .newer(version) }
         let first: UInt64 = buffer.field(72)
         let flags: UInt32 = buffer.field(12)
+        let (number, synced): (UInt64, UInt64) = (buffer.field(48), buffer.field(96))
         guard flags <= 1, version == LogLayout.formatVersion, first > 0, buffer.field(80) == first - 1,
-            let bytes = Int(exactly: buffer.field(56, as: UInt64.self))
+            max(first, number, synced) <= Limits.counterMax,
+            let bytes = Int(exactly: buffer.field(56, as: UInt64.self)), bytes <= Limits.segmentBytesCeiling
         else { return .damaged }
         let identity = LogIdentity(
             clusterID: .init(high: buffer.field(16), low: buffer.field(24)),
             nodeStoreID: .init(high: buffer.field(32), low: buffer.field(40)))
         return .header(
             SegmentHeader(
-                identity: identity, number: buffer.field(48), segmentBytes: bytes, salt: buffer.field(64),
-                firstLSN: LSN(first), previousChecksum: buffer.field(88), syncedLSN: LSN(buffer.field(96)),
+                identity: identity, number: number, segmentBytes: bytes, salt: buffer.field(64),
+                firstLSN: LSN(first), previousChecksum: buffer.field(88), syncedLSN: LSN(synced),
                 created: Timestamp(milliseconds: buffer.field(104)),
                 isReused: flags == 1))
     }

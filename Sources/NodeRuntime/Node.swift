@@ -24,12 +24,24 @@ public enum Node {
     /// Runs a node until SIGTERM or SIGINT, and then stops it gracefully: no new connections, what is in flight is
     /// answered, everything is flushed, and the directory is marked clean.
     ///
-    /// Blocks its caller's task for the node's life. Ends the process where the log cannot be made durable (G4).
-    public static func run(_ configuration: NodeConfiguration) async throws {
-        let logger = bootstrapLogging(configuration)
-        try await serve(logger) {
+    /// Blocks its caller's task for the node's life. Ends the process where the log cannot be made durable (G4). The
+    /// caller has called ``ProcessStart/prepare()``.
+    ///
+    /// - Parameter reload: reads the configuration again, where SIGHUP asks for it. May block.
+    public static func run(
+        _ given: NodeConfiguration, reload: @escaping @Sendable () throws -> NodeConfiguration
+    ) async throws {
+        try OpenBinds(configuration: given, hasPeers: given.metadata != .embedded).check()
+        let level = LogLevelSwitch(given)
+        let logger = bootstrapLogging(given, level)
+        let configuration = try given.withSecretsRead()
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        let reloading = Reload(configuration, parts: [.logLevel(level)], logger: logger, read: reload)
+        try await serve(logger, whenHungUp: { reloading.run() }) {
+            let descriptors = try Descriptors(configuration, shards: StartRoom.shardsOfFirstStart(configuration))
             let metadata = try await MetadataOpener.open(configuration, logger)
-            let node = try await RunningNode.start(configuration, metadata: metadata.store, logger: logger)
+            let node = try await RunningNode.start(
+                configuration, metadata: metadata.store, descriptors: descriptors, logger: logger)
             return NodeService.Started(nodes: [node], metadata: metadata)
         }
     }
@@ -45,7 +57,11 @@ public enum Node {
         whenReady: @escaping @Sendable ([(node: String, listen: HostPort, admin: HostPort)]) -> Void
     ) async throws {
         precondition(!configurations.isEmpty, "a cluster has a node")
-        let logger = bootstrapLogging(configurations[0])
+        for configuration in configurations { try OpenBinds(configuration: configuration, hasPeers: true).check() }
+        let logger = bootstrapLogging(configurations[0], LogLevelSwitch(configurations[0]))
+        let descriptors = try Descriptors(
+            configurations[0],
+            shards: StartRoom.hasMetadata(directory) ? 0 : configurations[0].shards)
         let metadata: EmbeddedMetadata
         do {
             try DataDirectory.makeFolder(directory)
@@ -53,11 +69,13 @@ public enum Node {
         } catch {
             throw NodeStartError("\(error)", isRefusal: true)
         }
-        try await serve(logger) {
+        let hungUp = { @Sendable in logger.notice("SIGHUP: there is nothing here to be read again") }
+        try await serve(logger, whenHungUp: hungUp) {
             var nodes: [RunningNode] = []
             let staying = Self.staying(configurations, in: metadata, logger)
             for configuration in staying {
-                nodes.append(try await RunningNode.start(configuration, metadata: metadata, logger: logger))
+                nodes.append(try await RunningNode.start(
+                    configuration, metadata: metadata, descriptors: descriptors, logger: logger))
             }
             whenReady(
                 zip(staying, nodes).map {
@@ -82,22 +100,46 @@ public enum Node {
     }
 
     private static func serve(
-        _ logger: Logger, _ start: @escaping @Sendable () async throws -> NodeService.Started
+        _ logger: Logger, whenHungUp: @escaping @Sendable () -> Void,
+        _ start: @escaping @Sendable () async throws -> NodeService.Started
     ) async throws {
+        let node = NodeService(logger: logger, start: start)
         let group = ServiceGroup(
             configuration: .init(
-                services: [.init(service: NodeService(logger: logger, start: start))],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+                services: [.init(service: node), .init(service: HangUpService(whenHungUp: whenHungUp))],
+                gracefulShutdownSignals: [], logger: logger))
+        EndSignals.shared.whenAsked {
+            Task { await group.triggerGracefulShutdown() }
+        }
+        defer { LogPipe.standardError.drain() }
         try await group.run()
     }
 
-    private static func bootstrapLogging(_ configuration: NodeConfiguration) -> Logger {
+    private static func bootstrapLogging(_ configuration: NodeConfiguration, _ level: LogLevelSwitch) -> Logger {
+        AllocatorCare.configure()
         LoggingSystem.bootstrap { label in
-            var handler = LineLogHandler(label: label, asJSON: configuration.logFormat == .json)
-            handler.logLevel = Logger.Level(rawValue: configuration.logLevel) ?? .info
-            return handler
+            LineLogHandler(label: label, asJSON: configuration.logFormat == .json, level: level)
         }
         return Logger(label: "keystead")
+    }
+}
+
+extension LogLevelSwitch {
+    convenience init(_ configuration: NodeConfiguration) {
+        self.init(Logger.Level(rawValue: configuration.logLevel) ?? .info)
+    }
+}
+
+/// Hears SIGHUP, from before the nodes start until they stop: it never ends the process.
+private struct HangUpService: Service {
+    /// May block.
+    let whenHungUp: @Sendable () -> Void
+
+    func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sighup)
+        for await _ in signals.cancelOnGracefulShutdown() {
+            try? await NIOThreadPool.singleton.runIfActive { whenHungUp() }
+        }
     }
 }
 

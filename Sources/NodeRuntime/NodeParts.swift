@@ -28,7 +28,10 @@ final class NodeParts: Sendable {
     let resources: StoreResources
     let loops: [ShardLoop]
     let time: NodeTime
-    let readPool: NIOThreadPool
+    let lists: NodeLists
+    let memory: NodeMemory
+    private let readPool: NIOThreadPool
+    private let allocator: AllocatorCare
     private let configuration: NodeConfiguration
     private let expiry: ExpiryClock
     /// Holds the lock for as long as the node's parts live.
@@ -37,35 +40,63 @@ final class NodeParts: Sendable {
     private let timers = NIOLockedValueBox<[RepeatedTask]>([])
     private let logger: Logger
 
-    /// Threads that wait for the disk on behalf of reads and lists.
+    /// Threads that wait for the disk on behalf of reads.
     private static let readThreads = 4
-    /// How long a stop waits for what the shards still have in flight.
-    private static let idleLimit = TimeAmount.seconds(8)
+    /// By shard: how far its store was when the node began to serve.
+    private let startPositions: [ShardID: Position]
 
     /// Comes into the cluster and opens the data. On return the stores hold everything that the log has, and nothing is
     /// served yet.
     ///
     /// - Parameter metadata: the cluster's store; `nil` opens the embedded one in the node's directory.
     static func open(
-        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, group: MultiThreadedEventLoopGroup,
-        logger: Logger
+        _ configuration: NodeConfiguration, metadata: (any MetadataStore)?, scarce: ScarceThings,
+        group: MultiThreadedEventLoopGroup, memory: NodeMemory, logger: Logger
     ) async throws -> NodeParts {
+        let pool = NIOThreadPool.singleton
+        let directory = try await refusing {
+            try await pool.runIfActive {
+                try StartRoom.check(configuration)
+                return try DataDirectory(path: configuration.dataDirectory)
+            }
+        }
         do {
-            let pool = NIOThreadPool.singleton
-            let directory = try await pool.runIfActive { try DataDirectory(path: configuration.dataDirectory) }
-            let isAlone = metadata == nil
-            let metadata = try metadata ?? EmbeddedMetadata(path: directory.metadataPath, create: true)
-            let entry = ClusterEntry(
-                directory: directory, metadata: metadata, configuration: configuration, logger: logger
-            ) { shardCount in
-                try StoreOpener.makeEmpty(shardCount, in: directory, configuration, logger)
+            return try await refusing {
+                try await open(
+                    configuration, metadata, directory, scarce: scarce, group: group, memory: memory, logger: logger)
             }
-            let membership = try await entry.enter()
-            return try await pool.runIfActive {
-                try NodeParts(
-                    configuration, membership, metadata, isAlone: isAlone, directory: directory, group: group,
-                    logger: logger)
-            }
+        } catch {
+            // Nobody but this process has heard of a node that is alone and starts for the first time.
+            if metadata == nil, directory.isNew { directory.undo() }
+            throw error
+        }
+    }
+
+    private static func open(
+        _ configuration: NodeConfiguration, _ metadata: (any MetadataStore)?, _ directory: DataDirectory,
+        scarce: ScarceThings, group: MultiThreadedEventLoopGroup, memory: NodeMemory, logger: Logger
+    ) async throws -> NodeParts {
+        let ballast = Ballast(in: directory.path, shards: configuration.shards)
+        if !directory.isNew { ballast.release(on: SpaceGuard.free(of: directory.path)) }
+        let isAlone = metadata == nil
+        let metadata = try metadata ?? EmbeddedMetadata(path: directory.metadataPath, create: true)
+        let entry = ClusterEntry(
+            directory: directory, metadata: metadata, configuration: configuration,
+            descriptors: scarce.descriptors, logger: logger
+        ) { shardCount in
+            try StoreOpener.makeEmpty(shardCount, in: directory, configuration, logger)
+        }
+        let membership = try await entry.enter()
+        return try await NIOThreadPool.singleton.runIfActive {
+            try NodeParts(
+                configuration, membership, metadata, isAlone: isAlone, directory: directory, ballast: ballast,
+                scarce: scarce, group: group, memory: memory, logger: logger)
+        }
+    }
+
+    private static func refusing<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
         } catch let error as NodeStartError {
             throw error
         } catch {
@@ -76,18 +107,21 @@ final class NodeParts: Sendable {
 
     private init(
         _ configuration: NodeConfiguration, _ membership: Membership, _ metadata: any MetadataStore, isAlone: Bool,
-        directory: DataDirectory, group: MultiThreadedEventLoopGroup, logger: Logger
+        directory: DataDirectory, ballast: Ballast, scarce: ScarceThings, group: MultiThreadedEventLoopGroup,
+        memory: NodeMemory, logger: Logger
     ) throws {
         self.configuration = configuration
         self.membership = membership
         self.directory = directory
         self.group = group
+        self.memory = memory
         self.logger = logger
         let ring = Ring(shardCount: membership.config.shardCount)
-        resources = StoreResources(configuration, shardCount: ring.shardCount)
+        let plan = try scarce.settle(for: membership)
+        resources = StoreResources(configuration, plan)
         expiry = ExpiryClock()
         let folders = ShardFolders(directory)
-        try folders.tidy(after: membership, now: NodeTime(floor: .zero).now())
+        for remark in directory.remarks { logger.warning("\(remark)") }
         let opened = try StoreOpener(
             directory: directory.shardsPath, resources: resources, expiry: expiry, create: false, logger: logger
         ).open(membership.shards, of: ring)
@@ -96,9 +130,11 @@ final class NodeParts: Sendable {
         let router = DurableRouter()
         let recovery = try Self.openLog(configuration, directory.logPath, membership, opened, group, router, logger)
         log = recovery.log
+        if isAlone, directory.isNew { try StartRoom.check(log, directory) }
         time = NodeTime(floor: recovery.clockFloor)
-        expiry.advance(to: time.now())
+        try folders.tidy(after: membership, now: time.now())
         table = ShardTable(ring: ring, seats: recovery.seats)
+        startPositions = Dictionary(uniqueKeysWithValues: table.hosts.map { ($0.shard, $0.appliedPosition) })
 
         readPool = NIOThreadPool(numberOfThreads: Self.readThreads)
         readPool.start()
@@ -106,40 +142,64 @@ final class NodeParts: Sendable {
             ProcessEnd.storeFailed(shard, reason)
         }
         let flushes = FlushCoordinator(
-            table: table, resources: resources, log: log, storeFailed: failure)
+            table: table, resources: resources, log: log, logger: logger, storeFailed: failure)
         self.flushes = flushes
         flushes.flushReplayed(through: recovery.lastLSN)
-        space = SpaceGuard(path: configuration.dataDirectory, logger: logger) { flushes.unflushedBytes }
-        loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, failure)
+        ballast.keep()
+        space = Self.guardSpace(configuration.dataDirectory, ballast, flushes, log, logger)
+        allocator = AllocatorCare(budget: memory.budget, pool: readPool) { flushes.flushCount }
+        loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, memory, failure)
         router.loops.withLockedValue { [loops] in $0 = loops }
+        lists = NodeLists(
+            lister: Lister(table: table, time: time, pageBytesMax: memory.shares.listPageBytes),
+            loop: loops[0].eventLoop)
         let calls = CallCount()
         let movers = MoveTools(
             folders: folders, table: table, loops: loops, log: log, flushes: flushes, resources: resources,
-            expiry: expiry, time: time, gate: MoveGate(calls: calls))
+            expiry: expiry, time: time, gate: MoveGate(calls: calls), space: space, descriptors: scarce.descriptors,
+            memory: memory)
         scrubber = Scrubber(table: table, pool: movers.pool, logger: logger)
         cluster = try ClusterParts(
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, hasPeers: !isAlone, table: table,
-            loops: loops, time: time, calls: calls, readPool: readPool, forwarder: cluster.forwarder, logger: logger)
+            loops: loops, time: time, calls: calls, readPool: readPool, lists: lists, forwarder: cluster.forwarder,
+            memory: memory, logger: logger)
         for loop in loops {
             let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
             loop.start(hosts: own, peers: loops, elsewhere: cluster.forwarder)
         }
     }
 
+    /// Has looked once already, before anybody writes.
+    private static func guardSpace(
+        _ path: String, _ ballast: Ballast, _ flushes: FlushCoordinator, _ log: NodeLog, _ logger: Logger
+    ) -> SpaceGuard {
+        let space = SpaceGuard(
+            path: path, ballast: ballast, logger: logger,
+            unflushedBytes: { flushes.unflushedBytes }, storesWait: { flushes.storesWaitForSpace }
+        ) { isFull in
+            log.spaceIsTight(isFull)
+            // What is in memory alone needs room that is then known to be there, and holds segments of the log.
+            if isFull { flushes.flushReplayed(through: log.durableLSN) }
+        }
+        space.look()
+        return space
+    }
+
     private static func makeLoops(
         _ group: MultiThreadedEventLoopGroup, _ time: NodeTime, _ log: NodeLog, _ pool: NIOThreadPool,
         _ space: SpaceGuard, _ flushes: FlushCoordinator, _ ring: Ring, _ configuration: NodeConfiguration,
-        _ failure: @escaping @Sendable (ShardID, String) -> Void
+        _ memory: NodeMemory, _ failure: @escaping @Sendable (ShardID, String) -> Void
     ) -> [ShardLoop] {
         let settings = ShardMachine.Settings(
-            limits: configuration.entityLimits,
+            limits: configuration.entityLimits, queueBytesMax: memory.shares.shardQueueBytes,
             idempotencyRetentionSeconds: configuration.idempotencyRetentionSeconds)
         return Array(group.makeIterator()).enumerated().map { index, eventLoop in
             ShardLoop(
                 index: index, eventLoop: eventLoop, shardCount: ring.shardCount, time: time, log: log,
-                fetchPool: pool, space: space, flushes: flushes, settings: settings, failure: failure)
+                fetchPool: pool, space: space, flushes: flushes, settings: settings,
+                memory: memory.loops.account(of: eventLoop), fetchesMax: memory.fetchesMax, failure: failure)
         }
     }
 
@@ -157,11 +217,12 @@ final class NodeParts: Sendable {
         _ configuration: NodeConfiguration, _ path: String, _ membership: Membership, _ opened: OpenedStores,
         _ group: MultiThreadedEventLoopGroup, _ router: DurableRouter, _ logger: Logger
     ) throws -> Recovery {
-        let replayer = Replayer(seats: opened.seats, clockFloor: opened.clockFloor)
+        let replayer = Replayer(seats: opened.seats, resources: opened.resources, clockFloor: opened.clockFloor)
         var options = LogOptions()
+        options.configuration.queueBytesMax = MemoryShares(memoryBytes: configuration.memoryBytes).logQueueBytes
         options.unsafeSyncDisabledForBenchmark = configuration.unsafeNoSync
         let (log, report) = try NodeLog.open(
-            directory: path, identity: membership.logIdentity, applied: opened.applied,
+            directory: path, identity: membership.logIdentity, dataTime: opened.clockFloor, applied: opened.applied,
             lanes: Array(group.makeIterator()).count, options: options,
             replay: { try replayer.replay($0) },
             onDurable: { lane, marks in router.route(lane, marks) })
@@ -181,6 +242,7 @@ final class NodeParts: Sendable {
                 "bytes-cut": "\(report.tornTail?.bytesCut ?? 0)", "last-lsn": "\(report.lastLSN)",
             ])
         let clockFloor = max(replayer.clockFloor, report.highestTime)
+        try ClockReport.judgeStart(newest: clockFloor, accepted: configuration.acceptsClock, logger)
         return Recovery(log: log, seats: seats, clockFloor: clockFloor, lastLSN: report.lastLSN)
     }
 
@@ -191,10 +253,15 @@ final class NodeParts: Sendable {
     /// - Parameter addresses: where the node is reached; the cluster is told where that has changed.
     func begin(_ addresses: NodeAddresses) {
         let loop = group.next()
+        let clock = ClockReport(time: time, logger: logger)
         let expiryTimer = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(1)) { [expiry, time] _ in
-            expiry.advance(to: time.now())
+            expiry.advance(to: time.removalTime())
+            clock.look()
         }
-        let all = flushes.start(on: loop) + [space.start(on: loop), scrubber.start(on: loop), expiryTimer]
+        let own = [
+            space.start(on: loop, pool: readPool), scrubber.start(on: loop), allocator.start(on: loop), expiryTimer,
+        ]
+        let all = flushes.start(on: loop) + own
         timers.withLockedValue { $0 = all }
         cluster.begin(addresses)
     }
@@ -202,19 +269,51 @@ final class NodeParts: Sendable {
     func view(listen: HostPort, admin: HostPort) -> NodeView {
         NodeView(
             membership: membership, cluster: cluster, listen: listen, admin: admin, table: table, loops: loops,
-            log: log, flushes: flushes, space: space, resources: resources)
+            log: log, flushes: flushes, space: space, resources: resources, time: time, memory: memory, lists: lists)
     }
 
     /// After the listeners have closed: waits for what is in flight, makes everything durable in the stores, and marks
-    /// the directory clean.
+    /// the directory clean. What does not end in its time is left behind: the log has all that was acknowledged.
     func close() async throws {
         scrubber.stop()
-        await cluster.close()
+        EndSignals.shared.note(.cluster)
+        if await !waiting(atMost: Limits.endClusterSecondsMax, for: { [cluster] in await cluster.close() }) {
+            logger.warning("moves and the metadata store are left as they are: they did not end in time")
+        }
         for timer in timers.withLockedValue({ $0 }) { timer.cancel() }
-        let deadline = NIODeadline.now() + Self.idleLimit
+        EndSignals.shared.note(.shards)
+        let deadline = NIODeadline.now() + .seconds(Int64(Limits.endShardsSecondsMax))
         for loop in loops { try await loop.whenIdle(until: deadline).get() }
-        try await readPool.runIfActive { self.flushAndClose() }
-        try await readPool.shutdownGracefully()
+        await noteTime()
+        // Reads and lists that still wait for a thread are given up; those under way end soon.
+        EndSignals.shared.note(.reads)
+        try? await lists.shutdown()
+        try? await readPool.shutdownGracefully()
+        EndSignals.shared.note(.disk)
+        try await NIOThreadPool.singleton.runIfActive { self.flushAndClose() }
+    }
+
+    /// A run that has written has put the data on its clock already, so the rest of its time counts too: what expired
+    /// in it stays so under a clock that is set back. An idle run leaves the data's time alone.
+    private func noteTime() async {
+        let written = table.hosts.filter { host in
+            guard let start = startPositions[host.shard] else { return false }
+            return host.isServing && host.appliedPosition > start
+        }
+        // The one that has most to flush anyway.
+        let most = written.max { $0.store.unflushedBytes < $1.store.unflushedBytes }
+        guard !space.isFull, let host = most else { return }
+        let loop = loops[Int(host.shard.rawValue) % loops.count]
+        let noted = loop.eventLoop.submit { [time] in
+            var batch = StoreBatch()
+            batch.put(clock: time.now())
+            try host.store.apply(&batch, applied: host.store.applied)
+        }
+        do {
+            try await noted.get()
+        } catch {
+            logger.warning("the time of the end could not be noted", metadata: ["reason": "\(error)"])
+        }
     }
 
     private func flushAndClose() {

@@ -15,16 +15,17 @@ import Synchronization
 struct OpenedStores {
     var seats: [ShardTable.Seat]
     var applied: [AppliedMark]
+    let resources: StoreResources
     /// The latest time that any shard has seen.
     var clockFloor: Timestamp
 }
 
 extension StoreResources {
-    /// What a node's stores share, whatever part of the cluster's shards it holds.
-    convenience init(_ configuration: NodeConfiguration, shardCount: Int) {
+    /// What a node's stores share.
+    convenience init(_ configuration: NodeConfiguration, _ plan: DescriptorPlan) {
         var settings = Configuration()
         settings.memoryBytes = configuration.memoryBytes
-        settings.shardsMax = shardCount
+        settings.tablesOpenPerStore = plan.tablesPerStore
         self.init(settings)
     }
 }
@@ -42,7 +43,8 @@ struct StoreOpener {
         _ shards: [(shard: ShardID, epoch: Epoch)], of ring: Ring
     ) throws(NodeStartError) -> OpenedStores {
         var opened = OpenedStores(
-            seats: Array(repeating: .elsewhere, count: ring.shardCount), applied: [], clockFloor: .zero)
+            seats: Array(repeating: .elsewhere, count: ring.shardCount), applied: [], resources: resources,
+            clockFloor: .zero)
         for (shard, epoch) in shards {
             let seat = Int(shard.rawValue)
             do {
@@ -66,12 +68,17 @@ struct StoreOpener {
     static func makeEmpty(
         _ shardCount: Int, in directory: DataDirectory, _ configuration: NodeConfiguration, _ logger: Logger
     ) throws(NodeStartError) {
-        let ring = Ring(shardCount: shardCount)
-        let opened = try StoreOpener(
-            directory: directory.shardsPath, resources: StoreResources(configuration, shardCount: shardCount),
-            expiry: ExpiryClock(), create: true, logger: logger
-        ).open(ring.shards.map { (shard: $0, epoch: Epoch(1)) }, of: ring)
-        for case .served(let host) in opened.seats { host.store.close() }
+        var settings = StoreResources.Configuration()
+        settings.memoryBytes = configuration.memoryBytes
+        let resources = StoreResources(settings)
+        for shard in Ring(shardCount: shardCount).shards {
+            do {
+                try ShardStore.open(directory: directory.shardPath(shard), resources: resources, create: true).close()
+            } catch {
+                throw NodeStartError(
+                    "cannot make the store of shard \(shard): \(error)", isRefusal: error.passes || error.isRemains)
+            }
+        }
     }
 
     /// Damage is the shard's alone; anything else concerns the whole node and ends the start.
@@ -86,17 +93,12 @@ struct StoreOpener {
     }
 }
 
-/// The time by which compaction drops expired rows. It lags behind the node's clock, so nothing is dropped that a read
-/// under way could still find unexpired; zero, which drops nothing, until the node has a clock.
+/// The time by which compaction drops expired rows, as ``SteadyClock/removalTime(_:)`` gives it; zero, which drops
+/// nothing, until the node has a clock. Any thread.
 final class ExpiryClock: Sendable {
-    private static let lagMilliseconds: UInt64 = 60_000
-
     private let milliseconds = Atomic<UInt64>(0)
 
-    func advance(to now: Timestamp) {
-        milliseconds.store(
-            now.milliseconds > Self.lagMilliseconds ? now.milliseconds - Self.lagMilliseconds : 0, ordering: .relaxed)
-    }
+    func advance(to removalTime: Timestamp) { milliseconds.store(removalTime.milliseconds, ordering: .relaxed) }
 
     var filter: RowExpiryFilter {
         { key, value in
@@ -110,6 +112,7 @@ final class ExpiryClock: Sendable {
 /// Applies the log's records to the stores that have not seen them, in batches.
 final class Replayer {
     private var pending: [Pending?]
+    private let resources: StoreResources
     /// The latest time that any shard has seen.
     private(set) var clockFloor: Timestamp
 
@@ -123,7 +126,8 @@ final class Replayer {
 
     private static let batchBytesMax = 1 << 20
 
-    init(seats: [ShardTable.Seat], clockFloor: Timestamp) {
+    init(seats: [ShardTable.Seat], resources: StoreResources, clockFloor: Timestamp) {
+        self.resources = resources
         self.clockFloor = clockFloor
         pending = seats.map { if case .served(let host) = $0 { Pending(host: host) } else { nil } }
     }
@@ -153,5 +157,18 @@ final class Replayer {
         try pending.host.store.apply(&pending.batch, applied: pending.applied)
         pending.host.finishApplying(pending.applied.position)
         pending.batch.clear()
+        try makeRoom()
+    }
+
+    /// Keeps memory in its budget. On a full disk the rows stay in memory: what is replayed fits it, since writers were
+    /// refused when it was full.
+    private func makeRoom() throws(StoreError) {
+        guard !resources.hasRoomForWrites else { return }
+        let largest = pending.compactMap { $0?.host.store }.max { $0.unflushedBytes < $1.unflushedBytes }
+        do throws(StoreError) {
+            try largest?.flush()
+        } catch {
+            guard error.passes else { throw error }
+        }
     }
 }

@@ -27,16 +27,16 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     private(set) var frameBytesMax = Limits.peerHelloBytesMax
     private(set) var isRetired = false
     private var isWritable = true
-    /// Sweeps since the last sign of life. Counted, not timed, so that a pause of this process is not the peer's.
-    private var silentSweeps = 0
-    private var pingsUnanswered = 0
+    private var silence = PeerSilence()
 
-    init(link: PeerLink, eventLoop: any EventLoop, identity: PeerIdentity, peer: PeerAddress) {
+    init(link: PeerLink, eventLoop: any EventLoop, identity: PeerIdentity, peer: PeerAddress, memory: MemoryAccount) {
         self.link = link
-        writer = FrameWriter(eventLoop: eventLoop)
+        writer = FrameWriter(eventLoop: eventLoop, memory: memory)
         self.identity = identity
         self.peer = peer
-        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed)
+        // What was asked for is taken: the asker answers for its size.
+        reader = FrameReader(
+            frameBytesMax: Limits.peerHelloBytesMax, ring: identity.ring, memory: memory, mayRefuse: false)
     }
 
     var pendingCount: Int { pending.count }
@@ -66,6 +66,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         guard stage != .closed else { return }
         let wasReady = stage == .ready
         stage = .closed
+        reader.close()
         let (sent, unsent) = pending.removeAll(flushed: writer.flushes)
         let link = link
         self.link = nil
@@ -90,24 +91,21 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
     // MARK: Time
 
     /// A sweep: deadlines and life signs.
-    func sweep(_ now: NIODeadline, sweepsPerPing: Int) {
+    func sweep(_ now: NIODeadline, _ paces: PeerPaces) {
         for asked in pending.removeExpired(now) { link?.settle(asked, .timedOut) }
         closeIfDone()
         guard stage == .ready else { return }
-        silentSweeps += 1
-        if silentSweeps >= 3 * sweepsPerPing {
-            link?.isSilent()
-            close("\(peer.node) has not been heard of and answers no ping")
-        } else if silentSweeps >= (pingsUnanswered + 1) * sweepsPerPing {
-            pingsUnanswered += 1
-            writer.write(.ping, id: UInt64(pingsUnanswered))
+        switch silence.sweep(pending.count > 0 ? paces.awaited : paces.idle) {
+        case .wait: break
+        case .ping(let number): writer.write(.ping, id: number)
+        case .giveUp:
+            let reason = "\(peer.node) has not been heard of and answers no ping"
+            link?.isSilent(reason)
+            close(reason)
         }
     }
 
-    private func showLife() {
-        silentSweeps = 0
-        pingsUnanswered = 0
-    }
+    private func showLife() { silence = PeerSilence() }
 
     // MARK: Channel
 
@@ -149,7 +147,11 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
         switch frame {
         case .response(let response):
             guard let asked = pending.remove(id) else { return }
-            link?.settle(asked, .response(response))
+            if let objection = asked.expectation.objection(to: response) {
+                link?.settle(asked, .lost("\(peer.node) gave \(objection)"))
+            } else {
+                link?.settle(asked, .response(response))
+            }
             closeIfDone()
         case .unreadable(let type, let error):
             if type.isControl { return close("\(peer.node) cannot be understood: \(error)") }
@@ -157,6 +159,7 @@ final class ClientConnection: ChannelInboundHandler, @unchecked Sendable {
             link?.settle(asked, .lost("the answer of \(peer.node) cannot be read: \(error)"))
             closeIfDone()
         case .control(.some(let control)): take(control, id)
+        case .tooMuch: preconditionFailure("a client passes over no answer")
         case .control(nil), .request: break
         }
     }

@@ -27,6 +27,9 @@ public struct PeerClientCounters: Sendable, Equatable {
 /// Requests to other nodes. Each event loop of the group has its own connection to a peer for each lane, made when it
 /// is first needed, so that a request from one of those loops is sent and answered there without a hop.
 ///
+/// A peer that hangs is found out while somebody waits for it: what was sent is lost then, and what comes after it
+/// waits no longer than a moment, until the peer answers a new connection. A peer that lives may take its time.
+///
 /// After a failed attempt requests to that peer fail at once for a while. What one connection may have open is bounded;
 /// beyond that requests are refused. A client must be closed.
 public final class PeerClient: Sendable {
@@ -53,7 +56,8 @@ public final class PeerClient: Sendable {
         let loop = loop(for: eventLoop)
         let asked = PendingRequest(
             done: done, otherLoop: loop.eventLoop === eventLoop ? nil : eventLoop, deadline: deadline,
-            frameBytes: request.frameBytes)
+            frameBytes: request.frameBytes,
+            expectation: PeerExpectation(request, ring: shared.identity.ring))
         if loop.eventLoop.inEventLoop {
             loop.send(request, asked, to: peer, lane)
         } else {
@@ -95,20 +99,24 @@ public final class PeerClient: Sendable {
 final class PeerShared: Sendable {
     let identity: PeerIdentity
     let options: PeerOptions
-    /// Sweeps in one ping interval.
-    let sweepsPerPing: Int
+    let paces: PeerPaces
     /// When each was last found to be so.
     private let unreachable = Mutex<[NodeID: NIODeadline]>([:])
 
     static let sweepInterval: TimeAmount = .milliseconds(Limits.peerSweepMilliseconds)
     /// Above the high mark requests wait, and a server stops reading, until it is below the low mark.
     static let socketQueue = ChannelOptions.Types.WriteBufferWaterMark(low: 256 << 10, high: 1 << 20)
-    static let receiving = AdaptiveRecvByteBufferAllocator(minimum: 2 << 10, initial: 16 << 10, maximum: 256 << 10)
 
     init(identity: PeerIdentity, options: PeerOptions) {
         self.identity = identity
         self.options = options
-        sweepsPerPing = max(1, Int(options.pingInterval.nanoseconds / Self.sweepInterval.nanoseconds))
+        func sweeps(_ time: TimeAmount) -> Int { max(1, Int(time.nanoseconds / Self.sweepInterval.nanoseconds)) }
+        let ping = options.pingInterval
+        let awaitedPing = min(options.awaitedPingInterval, ping)
+        let awaitedSilence = min(options.awaitedSilence, .nanoseconds(3 * ping.nanoseconds))
+        paces = PeerPaces(
+            idle: PeerPace(ping: sweeps(ping), patience: 2 * sweeps(ping)),
+            awaited: PeerPace(ping: sweeps(awaitedPing), patience: sweeps(awaitedSilence - awaitedPing)))
     }
 
     func mark(_ node: NodeID, reachable: Bool) {

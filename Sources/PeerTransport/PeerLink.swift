@@ -3,6 +3,7 @@ internal import NIOCore
 internal import NIOPosix
 internal import NIOSSL
 internal import PeerWire
+internal import Primitives
 
 /// The way to one peer on one event loop for one lane: its connection, made when it is needed, and the requests that
 /// wait for it.
@@ -11,14 +12,20 @@ final class PeerLink: @unchecked Sendable {
     private struct Waiting {
         let request: PeerRequest
         let asked: PendingRequest
+        /// It waits no longer for a connection.
+        let until: NIODeadline
+
+        func isOver(_ now: NIODeadline) -> Bool { asked.deadline <= now || until <= now }
     }
 
     private let shared: PeerShared
     private let eventLoop: any EventLoop
+    private let memory: MemoryAccount
     private(set) var address: PeerAddress
 
     private var current: ClientConnection?
     private var opening: ClientConnection?
+    private var openingSince: NIODeadline = .uptimeNanoseconds(0)
     private var openingDeadline: NIODeadline = .distantFuture
     /// Taking no new request, but with some open.
     private var retiring: [ClientConnection] = []
@@ -30,13 +37,14 @@ final class PeerLink: @unchecked Sendable {
 
     private var failures = 0
     private var notBefore: NIODeadline = .uptimeNanoseconds(0)
-    private var lastFailure = ""
+    private var lastFailure = "it was out of reach a moment ago"
     private var lastUse: NIODeadline
     private var isUsed = true
 
     init(shared: PeerShared, eventLoop: any EventLoop, address: PeerAddress) {
         self.shared = shared
         self.eventLoop = eventLoop
+        memory = shared.options.memory(eventLoop)
         self.address = address
         lastUse = .now()
     }
@@ -53,16 +61,24 @@ final class PeerLink: @unchecked Sendable {
             return eventLoop.execute { asked.complete(.overloaded(reason)) }
         }
         if let current, waiting.isEmpty, current.canWrite, asked.frameBytes <= current.frameBytesMax {
-            count(asked)
+            guard count(asked) else { return refuseForMemory(asked) }
             return current.write(request, asked)
         }
-        if current == nil, opening == nil {
+        var until = NIODeadline.distantFuture
+        if current == nil {
             let now = NIODeadline.now()
-            guard now >= notBefore else { return refuse(asked, lastFailure) }
-            connect(now)
+            if opening == nil {
+                guard now >= notBefore else { return refuse(asked, lastFailure) }
+                connect(now)
+            }
+            // The attempt that is under way tells whether it is back. Who asks meanwhile is not held up by it.
+            if failures > 0 || shared.isUnreachable(address.node) {
+                until = openingSince + shared.options.reconnectWait
+                guard now < until else { return refuse(asked, lastFailure) }
+            }
         }
-        count(asked)
-        waiting.append(Waiting(request: request, asked: asked))
+        guard count(asked) else { return refuseForMemory(asked) }
+        waiting.append(Waiting(request: request, asked: asked, until: until))
         if current != nil { drain() }
     }
 
@@ -70,13 +86,25 @@ final class PeerLink: @unchecked Sendable {
     func settle(_ asked: PendingRequest, _ outcome: PeerOutcome) {
         inFlight -= 1
         inFlightBytes -= asked.frameBytes
+        memory.refund(charge(of: asked), of: .frames)
         asked.complete(outcome)
     }
 
-    private func count(_ asked: PendingRequest) {
+    private func charge(of asked: PendingRequest) -> Int { memory.budget.bounds.clamped(asked.frameBytes) }
+
+    /// False where there is no memory for its frame.
+    private func count(_ asked: PendingRequest) -> Bool {
+        let bytes = charge(of: asked)
+        guard memory.charge(bytes, for: .frames, as: MemoryRank(bytes: bytes, isRead: true)) else { return false }
         isUsed = true
         inFlight += 1
         inFlightBytes += asked.frameBytes
+        return true
+    }
+
+    private func refuseForMemory(_ asked: PendingRequest) {
+        let reason = "this node has no memory left for a request to \(address.node)"
+        eventLoop.execute { asked.complete(.overloaded(reason)) }
     }
 
     private func refuse(_ asked: PendingRequest, _ reason: String) {
@@ -108,8 +136,9 @@ final class PeerLink: @unchecked Sendable {
 
     private func connect(_ now: NIODeadline) {
         let connection = ClientConnection(
-            link: self, eventLoop: eventLoop, identity: shared.identity, peer: address)
+            link: self, eventLoop: eventLoop, identity: shared.identity, peer: address, memory: memory)
         opening = connection
+        openingSince = now
         openingDeadline = now + shared.options.connectTimeout + shared.options.handshakeTimeout
         let address = address
         let tls = shared.options.tls
@@ -117,7 +146,8 @@ final class PeerLink: @unchecked Sendable {
             .connectTimeout(shared.options.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.writeBufferWaterMark, value: PeerShared.socketQueue)
-            .channelOption(.recvAllocator, value: PeerShared.receiving)
+            .channelOption(.recvAllocator, value: SteppedReceiving())
+            .channelOption(.maxMessagesPerRead, value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls { try channel.pipeline.syncOperations.addHandler(Self.secure(tls, address)) }
@@ -196,22 +226,29 @@ final class PeerLink: @unchecked Sendable {
         }
     }
 
-    func isSilent() { shared.mark(address.node, reachable: false) }
+    /// The connection is about to be closed for its silence.
+    func isSilent(_ reason: String) {
+        lastFailure = reason
+        shared.mark(address.node, reachable: false)
+    }
 
     // MARK: Time and end
 
     /// Deadlines, life signs, idleness. False: the link holds nothing and can be forgotten.
     func sweep(_ now: NIODeadline) -> Bool {
-        if waiting.contains(where: { $0.asked.deadline <= now }) {
-            let expired = waiting.filter { $0.asked.deadline <= now }
-            waiting.removeAll { $0.asked.deadline <= now }
-            for one in expired { settle(one.asked, .notSent("the deadline passed before it could be sent")) }
+        if waiting.contains(where: { $0.isOver(now) }) {
+            let expired = waiting.filter { $0.isOver(now) }
+            waiting.removeAll { $0.isOver(now) }
+            for one in expired {
+                let reason = one.asked.deadline <= now ? "the deadline passed before it could be sent" : lastFailure
+                settle(one.asked, .notSent(reason))
+            }
         }
         if let opening, now >= openingDeadline {
             opening.close("\(address.node) at \(address.host):\(address.port) did not shake hands in time")
         }
-        for connection in retiring { connection.sweep(now, sweepsPerPing: shared.sweepsPerPing) }
-        current?.sweep(now, sweepsPerPing: shared.sweepsPerPing)
+        for connection in retiring { connection.sweep(now, shared.paces) }
+        current?.sweep(now, shared.paces)
         if isUsed || inFlight > 0 { lastUse = now }
         isUsed = false
         guard now - lastUse >= shared.options.idleTimeout else { return true }

@@ -1,8 +1,8 @@
 public import HashRing
 public import NIOCore
 internal import NIOSSL
-internal import PeerWire
-internal import Primitives
+public import PeerWire
+public import Primitives
 
 /// Who this node is, as its hello says it.
 public struct PeerIdentity: Sendable {
@@ -12,12 +12,12 @@ public struct PeerIdentity: Sendable {
     public let storeHigh: UInt64
     public let storeLow: UInt64
     public let bootCount: UInt64
-    /// Of the cluster's ring: with it the keys in requests are hashed.
-    public let ringSeed: UInt64
+    /// The cluster's: with it the keys in requests are hashed, and shards are checked.
+    public let ring: WireRing
 
     public init(
         node: NodeID, clusterHigh: UInt64, clusterLow: UInt64, storeHigh: UInt64, storeLow: UInt64, bootCount: UInt64,
-        ringSeed: UInt64
+        ring: WireRing
     ) {
         self.node = node
         self.clusterHigh = clusterHigh
@@ -25,7 +25,7 @@ public struct PeerIdentity: Sendable {
         self.storeHigh = storeHigh
         self.storeLow = storeLow
         self.bootCount = bootCount
-        self.ringSeed = ringSeed
+        self.ring = ring
     }
 
     var hello: PeerHello {
@@ -62,24 +62,39 @@ public struct PeerAddress: Sendable, Hashable {
 public struct PeerOptions: Sendable {
     /// Mutual TLS; plain TCP without it.
     public var tls: PeerTLS?
+    /// The account of a loop, which frames are charged to. Called on any thread.
+    public var memory: @Sendable (any EventLoop) -> MemoryAccount
     /// Requests and their bytes that one connection may have open. Beyond them a client refuses, and a server stops
     /// reading.
     public var inFlightMax = Limits.peerInFlightMax
     public var inFlightBytesMax = Limits.peerInFlightBytesMax
     /// Connections that a server takes.
     public var connectionsMax = Limits.peerConnectionsMax
+    /// Whether a server takes one more; `nil`: it does not. Otherwise what is called once, when it has closed. On the
+    /// connection's loop.
+    public var admit: @Sendable () -> (@Sendable () -> Void)? = { {} }
+    /// The listener could not accept: mostly for lack of descriptors. On its loop.
+    public var acceptFailed: @Sendable (IOError) -> Void = { _ in }
     public var connectTimeout: TimeAmount = .milliseconds(Limits.peerConnectMillisecondsMax)
     /// From the first byte to both hellos, TLS included.
     public var handshakeTimeout: TimeAmount = .milliseconds(Limits.peerHandshakeMillisecondsMax)
     /// After this much silence a client pings; after three times as much, either side gives the connection up.
     public var pingInterval: TimeAmount = .milliseconds(Limits.peerPingMilliseconds)
+    /// The same while somebody waits for an answer; the silence is all of it.
+    public var awaitedPingInterval: TimeAmount = .milliseconds(Limits.peerAwaitedPingMilliseconds)
+    public var awaitedSilence: TimeAmount = .milliseconds(Limits.peerAwaitedSilenceMilliseconds)
+    /// What a request waits for a new connection to a peer that was just out of reach.
+    public var reconnectWait: TimeAmount = .milliseconds(Limits.peerReconnectMilliseconds)
     /// After a failed attempt there is none for this long; it doubles with each failure up to the maximum.
     public var backoffMin: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMin)
     public var backoffMax: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMax)
     /// A client closes a connection that no request has used for this long.
     public var idleTimeout: TimeAmount = .seconds(Limits.peerIdleSecondsMax)
 
-    public init(tls: PeerTLS? = nil) { self.tls = tls }
+    public init(memory: @escaping @Sendable (any EventLoop) -> MemoryAccount, tls: PeerTLS? = nil) {
+        self.memory = memory
+        self.tls = tls
+    }
 }
 
 /// Certificate, key and authority of a node, for both roles. Each side asks the other for a certificate that the

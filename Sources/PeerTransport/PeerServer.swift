@@ -3,6 +3,7 @@ public import NIOCore
 internal import NIOPosix
 internal import NIOSSL
 public import PeerWire
+internal import Primitives
 internal import Synchronization
 
 /// What a node does for its peers.
@@ -19,6 +20,10 @@ public struct PeerReply: Sendable {
 
     /// The loop of the connection that the request came on.
     public var eventLoop: any EventLoop { connection.eventLoop }
+
+    /// Calls `body` where the connection ends before the request has been answered; not where it has been answered. On
+    /// the loop.
+    public func whenLost(_ body: @escaping @Sendable () -> Void) { connection.whenLost(id, body) }
 
     /// Answers. Where the connection is gone, nothing happens.
     public func send(_ response: PeerResponse) {
@@ -47,14 +52,28 @@ public final class PeerServer: Sendable {
         options: PeerOptions
     ) async throws -> PeerServer {
         let connections = ServerConnections(max: options.connectionsMax)
+        let receiving = SteppedReceiving()
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                // Where the process is out of descriptors, accepting pauses instead of spinning.
+                channel.eventLoop.makeCompletedFuture {
+                    let backoff = AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { error in
+                        options.acceptFailed(error)
+                        return .milliseconds(Limits.acceptPauseMilliseconds)
+                    }
+                    try channel.pipeline.syncOperations.addHandler(backoff)
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: PeerShared.socketQueue)
-            .childChannelOption(.recvAllocator, value: PeerShared.receiving)
+            .childChannelOption(.recvAllocator, value: receiving)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    guard let leave = options.admit() else { throw TooManyConnections() }
+                    channel.closeFuture.whenComplete { _ in leave() }
                     if let tls = options.tls {
                         try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.server))
                     }
@@ -85,6 +104,9 @@ public final class PeerServer: Sendable {
     /// Open connections, handshakes included.
     public var connectionCount: Int { connections.count }
 }
+
+/// Upon which a connection that has just come is closed.
+private struct TooManyConnections: Error {}
 
 /// The open connections of one server. Safe on any thread; touched where a connection begins and ends.
 final class ServerConnections: Sendable {

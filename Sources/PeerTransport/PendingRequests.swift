@@ -23,6 +23,7 @@ struct PendingRequest {
     let deadline: NIODeadline
     /// Of the request's frame.
     let frameBytes: Int
+    let expectation: PeerExpectation
 
     func complete(_ outcome: PeerOutcome) {
         guard let otherLoop else { return done(outcome) }

@@ -21,14 +21,19 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     private let identity: PeerIdentity
     private let options: PeerOptions
     private let connections: ServerConnections
+    private let memory: MemoryAccount
+    private var isCharged = false
 
     private var stage: Stage = .shakingHands
     private var context: ChannelHandlerContext?
     private var reader: FrameReader
     private let writer: FrameWriter
-    /// The bytes of each request that has not been answered, by id.
+    /// The bytes of each request that has not been answered, by id: of all that the service still has, also when the
+    /// connection is closed.
     private var open: [UInt64: Int] = [:]
     private var openBytes = 0
+    /// What is done where the connection ends before a request has been answered, by id.
+    private var whenLost: [UInt64: @Sendable () -> Void] = [:]
     private var frameBytesMax = Limits.peerHelloBytesMax
     private var isWritable = true
     private var isTaking = false
@@ -45,24 +50,34 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     ) {
         self.service = service
         self.eventLoop = eventLoop
-        writer = FrameWriter(eventLoop: eventLoop)
+        memory = options.memory(eventLoop)
+        writer = FrameWriter(eventLoop: eventLoop, memory: memory)
         self.identity = identity
         self.options = options
         self.connections = connections
-        reader = FrameReader(frameBytesMax: Limits.peerHelloBytesMax, ringSeed: identity.ringSeed)
+        reader = FrameReader(
+            frameBytesMax: Limits.peerHelloBytesMax, ring: identity.ring, memory: memory, mayRefuse: true)
     }
 
     // MARK: Answers
 
     /// On the loop.
     func answer(_ id: UInt64, _ response: PeerResponse) {
-        if case .closed = stage { return }
         guard let bytes = open.removeValue(forKey: id) else {
             preconditionFailure("request \(id) of a peer is answered once")
         }
         openBytes -= bytes
+        memory.refund(bytes, of: .frames)
+        whenLost[id] = nil
+        if case .closed = stage { return }
         write(response, id: id)
         takeFrames()
+    }
+
+    /// On the loop.
+    func whenLost(_ id: UInt64, _ body: @escaping @Sendable () -> Void) {
+        if isClosed { return body() }
+        if open[id] != nil { whenLost[id] = body }
     }
 
     private func write(_ response: PeerResponse, id: UInt64) {
@@ -71,7 +86,20 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             let text = "the answer has \(count) bytes; \(frameBytesMax) at most are taken"
             return write(.refused(PeerRefusal(.answerTooLong, text)), id: id)
         }
+        guard !response.isRefusable || hasMemory(for: count) else {
+            return write(.refused(PeerRefusal(.overloaded, Self.noMemory)), id: id)
+        }
         writer.write(count) { response.encodeFrame(id: id, into: $0) }
+    }
+
+    private static let noMemory = "the node has no memory left for this request"
+
+    /// Whether an answer may be encoded; what is encoded is charged until the socket has taken it.
+    private func hasMemory(for count: Int) -> Bool {
+        let bytes = memory.budget.bounds.clamped(count)
+        guard memory.charge(bytes, for: .frames, as: MemoryRank(bytes: bytes, isRead: true)) else { return false }
+        memory.refund(bytes, of: .frames)
+        return true
     }
 
     // MARK: Requests
@@ -115,15 +143,19 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
             guard !isDraining else {
                 return write(.refused(PeerRefusal(.shuttingDown, "\(identity.node) is going down")), id: id)
             }
-            guard open.updateValue(bytes, forKey: id) == nil else {
-                return refuse("two open requests have the id \(id)")
+            guard open[id] == nil else { return refuse("two open requests have the id \(id)") }
+            guard memory.charge(bytes, for: .frames, as: MemoryRank(bytes: bytes, isRead: request.isRead)) else {
+                return write(.refused(PeerRefusal(.overloaded, Self.noMemory)), id: id)
             }
+            open[id] = bytes
             openBytes += bytes
             service.handle(request, from: node, reply: PeerReply(connection: self, id: id))
         case (.serving, .unreadable(let type, let error)) where type.isRequest:
             let code: PeerRefusal.Code =
                 if case .unknownType = error { .unsupported } else { .malformed }
             write(.refused(PeerRefusal(code, "\(identity.node) cannot read the request: \(error)")), id: id)
+        case (.serving, .tooMuch(let type)) where type.isRequest:
+            write(.refused(PeerRefusal(.overloaded, Self.noMemory)), id: id)
         case (.serving, .control(.ping)): writer.write(.pong, id: id)
         case (.serving, _): break
         case (.shakingHands, .control(.hello(let hello))): greet(hello)
@@ -139,7 +171,7 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         stage = .serving(hello.node)
         handshake?.cancel()
         frameBytesMax = hello.frameBytesMax
-        reader.frameBytesMax = Limits.peerFrameBytesMax
+        reader.frameBytesMax = Limits.peerRequestBytesMax
         writer.write(.hello(identity.hello), id: 0)
     }
 
@@ -155,8 +187,10 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     func close() {
         guard !isClosed else { return }
         stage = .closed
-        open = [:]
-        openBytes = 0
+        reader.close()
+        let lost = whenLost.values
+        whenLost = [:]
+        for body in lost { body() }
         handshake?.cancel()
         ticking?.cancel()
         context?.close(promise: nil)
@@ -195,7 +229,8 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         writer.context = context
-        guard connections.add(self) else {
+        isCharged = memory.charge(Limits.memoryConnectionBytes, for: .connections, as: .small)
+        guard isCharged, connections.add(self) else {
             // Refused without a word: over the bound there is no reading of hellos either.
             stage = .closed
             context.close(promise: nil)
@@ -208,6 +243,8 @@ final class ServerConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.context = nil
         writer.context = nil
         close()
+        if isCharged { memory.refund(Limits.memoryConnectionBytes, of: .connections) }
+        isCharged = false
         connections.remove(self)
     }
 

@@ -40,7 +40,11 @@ extension Answer {
             self = .notModified(try StoredRecord(from: &input), place)
         case 3:
             let flags = try input.flags(known: Self.replayedFlag | Self.representationFlag)
-            let status = try input.uint16()
+            let status = try Self.status(from: &input)
+            // A 204 has no body: one would be taken for the next answer.
+            guard flags & Self.representationFlag == 0 || status == 200 else {
+                throw .malformed("a state with an answer that has none")
+            }
             let version = try input.position()
             let place = try input.shardPosition()
             self = .written(
@@ -48,7 +52,7 @@ extension Answer {
                 representation: flags & Self.representationFlag == 0 ? nil : try StoredRecord(from: &input),
                 replayed: flags & Self.replayedFlag != 0)
         case 4:
-            let status = try input.uint16()
+            let status = try Self.status(from: &input)
             let version = try input.position()
             self = .outcome(status: status, version: version, try input.shardPosition())
         case 5: self = .page(try ListPage(from: &input))
@@ -61,6 +65,13 @@ extension Answer {
             self = .refused(problem, currentVersion: version, place)
         default: throw .malformed("an answer is unknown")
         }
+    }
+
+    /// Of a write that took effect.
+    private static func status(from input: inout WireInput) throws(PeerWireError) -> UInt16 {
+        let status = try input.uint16()
+        guard status == 200 || status == 204 else { throw .malformed("a write cannot end in this status") }
+        return status
     }
 
     func write<Output: WireOutput>(to output: inout Output) {
@@ -106,7 +117,9 @@ extension StoredRecord {
     private static let expiryFlag: UInt8 = 1
 
     init(from input: inout WireInput) throws(PeerWireError) {
-        guard let record = StoredRecord(decoding: try input.longArray()) else { throw .malformed("not a record") }
+        guard let record = StoredRecord(decoding: try input.longArray()),
+            record.version.rawValue <= Limits.counterMax, record.state.count <= Limits.entityBytesCeiling
+        else { throw .malformed("not a record") }
         self = record
     }
 
@@ -145,7 +158,8 @@ extension ListPage {
     init(from input: inout WireInput) throws(PeerWireError) {
         let flags = try input.flags(known: Self.cursorFlag)
         let shardCount = Int(try input.uint32())
-        let missingCount = try input.count(max: Limits.shardsMax, bytesEach: 4)
+        guard shardCount == input.ring.shardCount else { throw .malformed("a page of another ring") }
+        let missingCount = try input.count(max: shardCount, bytesEach: 4)
         var missing: [ShardID] = []
         missing.reserveCapacity(missingCount)
         for _ in 0..<missingCount { missing.append(try input.shard()) }
@@ -153,9 +167,14 @@ extension ListPage {
         let itemCount = try input.count(max: Limits.listItemsMax, bytesEach: Self.itemBytesMin)
         var items: [Item] = []
         items.reserveCapacity(itemCount)
+        var last: EntityKey?
         for _ in 0..<itemCount {
-            let key = try input.array(Int(try input.uint16()))
-            items.append(Item(keyBytes: key, record: try StoredRecord(from: &input)))
+            let keyBytes = Int(try input.uint16())
+            let key = try EntityKey(from: &input, count: keyBytes)
+            // In ring order, so that none comes twice.
+            guard last.map({ $0.isBefore(key) }) ?? true else { throw .malformed("items out of order") }
+            last = key
+            items.append(Item(keyBytes: key.bytes, record: try StoredRecord(from: &input)))
         }
         self.init(items: items, next: next, shardCount: shardCount, missing: missing)
     }
@@ -172,5 +191,12 @@ extension ListPage {
             output.write(item.keyBytes)
             item.record.write(to: &output)
         }
+    }
+}
+
+extension EntityKey {
+    /// Ring order: by hash, then by bytes.
+    func isBefore(_ other: EntityKey) -> Bool {
+        ringHash == other.ringHash ? bytes.lexicographicallyPrecedes(other.bytes) : ringHash < other.ringHash
     }
 }

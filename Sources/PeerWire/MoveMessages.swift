@@ -14,7 +14,7 @@ public import Primitives
 /// | +14 | m | name, UTF-8 |
 public struct MoveManifest: Sendable, Equatable {
     public struct File: Sendable, Equatable {
-        /// As the source calls it. The receiver must not take it for a path before it has looked at it.
+        /// Letters, digits, `.`, `_` and `-`, as files of a store are called; no path, and nothing hidden.
         public let name: String
         public let byteCount: UInt64
         public let checksum: UInt32
@@ -46,11 +46,27 @@ public struct MoveManifest: Sendable, Equatable {
         files.reserveCapacity(count)
         for _ in 0..<count {
             let byteCount = try input.uint64()
+            guard byteCount <= Limits.peerFileBytesMax else { throw .malformed("a file is too large") }
             let checksum = try input.uint32()
             let name = try input.text(bytesMax: Limits.peerFileNameBytesMax)
+            guard Self.isFileName(name) else { throw .malformed("not the name of a file") }
             files.append(File(name: name, byteCount: byteCount, checksum: checksum))
         }
         self.files = files
+    }
+
+    /// Whether a file of a store may be called so: it stays in its folder, and is not taken for half a file.
+    public static func isFileName(_ name: String) -> Bool {
+        guard let first = name.utf8.first, first != UInt8(ascii: "."), !name.hasSuffix(".part") else { return false }
+        return name.utf8.count <= Limits.peerFileNameBytesMax
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
     }
 
     func write<Output: WireOutput>(to output: inout Output) {
@@ -117,7 +133,7 @@ public struct MoveRecords: Sendable, Equatable {
         first = try input.position()
         applied = try input.position()
         let tag = try input.uint8()
-        let value = try input.uint64()
+        let value = try input.counter()
         switch tag {
         case 1: phase = .streaming
         case 2: phase = .frozen(through: Position(value))
@@ -125,12 +141,16 @@ public struct MoveRecords: Sendable, Equatable {
         case 4: phase = .restart
         default: throw .malformed("the phase of a move is unknown")
         }
-        time = Timestamp(milliseconds: try input.uint64())
+        time = try input.time()
+        // Their bytes are there, so the sums of positions stay far from the end of numbers.
         let count = try input.count(max: Limits.peerRecordsMax, bytesEach: 4)
-        guard UInt64(count) <= .max - first.rawValue else { throw .malformed("positions run over") }
         var payloads: [[UInt8]] = []
         payloads.reserveCapacity(count)
-        for _ in 0..<count { payloads.append(try input.longArray()) }
+        for _ in 0..<count {
+            let payload = try input.longArray()
+            guard payload.count <= Limits.recordBytesMax else { throw .malformed("a record is too long") }
+            payloads.append(payload)
+        }
         self.payloads = payloads
     }
 
@@ -167,10 +187,18 @@ public struct MoveRecords: Sendable, Equatable {
 /// | 48 | 2 + m | length and id of the operation |
 /// | … | 2 + m | length and name of the stage |
 public struct MoveReport: Sendable, Equatable {
+    /// As the shard's record names it.
+    public enum Stage: String, Sendable, Hashable, CaseIterable {
+        case learner
+        case copy
+        case catchUp = "catch-up"
+        case handover
+        case retire
+    }
+
     public let shard: ShardID
     public let operation: String
-    /// `learner`, `copy`, `catch-up`, `handover` or `retire`, as the shard's record names it.
-    public let stage: String
+    public let stage: Stage
     public let bytesDone: UInt64
     public let bytesTotal: UInt64
     public let bytesPerSecond: UInt64
@@ -184,7 +212,7 @@ public struct MoveReport: Sendable, Equatable {
     private static let bytesMin = 52
 
     public init(
-        shard: ShardID, operation: String, stage: String, bytesDone: UInt64, bytesTotal: UInt64,
+        shard: ShardID, operation: String, stage: Stage, bytesDone: UInt64, bytesTotal: UInt64,
         bytesPerSecond: UInt64, lag: UInt64, rounds: UInt32, neededBytesPerSecond: UInt64
     ) {
         self.shard = shard
@@ -208,14 +236,14 @@ public struct MoveReport: Sendable, Equatable {
 
     private init(from input: inout WireInput) throws(PeerWireError) {
         shard = try input.shard()
-        bytesDone = try input.uint64()
-        bytesTotal = try input.uint64()
-        bytesPerSecond = try input.uint64()
-        lag = try input.uint64()
+        bytesDone = try input.reportedBytes()
+        bytesTotal = try input.reportedBytes()
+        bytesPerSecond = try input.reportedBytes()
+        lag = try input.counter()
         rounds = try input.uint32()
-        neededBytesPerSecond = try input.uint64()
+        neededBytesPerSecond = try input.reportedBytes()
         operation = try input.text(bytesMax: Limits.peerTextBytesMax)
-        stage = try input.text(bytesMax: Limits.peerTextBytesMax)
+        stage = try input.word()
     }
 
     func write<Output: WireOutput>(to output: inout Output) {
@@ -227,6 +255,6 @@ public struct MoveReport: Sendable, Equatable {
         output.write(rounds)
         output.write(neededBytesPerSecond)
         output.write(operation, bytesMax: Limits.peerTextBytesMax)
-        output.write(stage, bytesMax: Limits.peerTextBytesMax)
+        output.write(stage.rawValue, bytesMax: Limits.peerTextBytesMax)
     }
 }

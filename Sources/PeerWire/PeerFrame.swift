@@ -20,9 +20,9 @@ internal import Primitives
 /// that the client sends requests and the server answers each with one response under the same id, in any order.
 ///
 /// What a later version may do: add types (an unknown request is answered `refused`, an unknown control frame is
-/// ignored, an unknown response counts as lost), and add fields at the end of a body (what is left over is ignored). It
-/// may not add a flag bit or a value of a tag to an old message: those could change what the message means, so a reader
-/// refuses the message.
+/// ignored, an unknown response counts as lost), and add fields at the end of a body (what is left over is ignored). A
+/// flag bit or a value of a tag that a reader does not know could change what the message means, so it refuses the
+/// message and does nothing. A later version may add one only for what an older node must not leave out.
 public struct PeerFrameHeader: Sendable, Equatable {
     public static let byteCount = 20
 

@@ -73,7 +73,7 @@ public enum PeerRequest: Sendable {
 /// | 4 | 8 | session |
 /// | 12 | 4 | index of the file in the manifest |
 /// | 16 | 8 | offset in the file |
-/// | 24 | 4 | length, at most 1 MiB |
+/// | 24 | 4 | length, 1 byte to 1 MiB |
 ///
 /// movePull, 0x22
 ///
@@ -82,7 +82,7 @@ public enum PeerRequest: Sendable {
 /// | 0 | 4 | shard |
 /// | 4 | 8 | session |
 /// | 12 | 8 | after this position |
-/// | 20 | 8 | durable through this position |
+/// | 20 | 8 | durable through this position, at most the one before |
 /// | 28 | 4 | bytes of payload at most; one record comes even if it is longer |
 /// | 32 | 4 | milliseconds to wait at most |
 ///
@@ -97,19 +97,22 @@ public enum PeerRequest: Sendable {
 extension PeerRequest: WireBody {
     /// Reads the body of a request frame.
     ///
-    /// - Parameter ringSeed: of the cluster: keys are checked and hashed here, as those of a client are.
-    public init(type: PeerFrameType, body: UnsafeRawBufferPointer, ringSeed: UInt64) throws(PeerWireError) {
-        var input = WireInput(body)
+    /// Whatever the bytes are, what comes out is within the bounds of its message: shards are the ring's, operations
+    /// obey ``Entities/OperationChecks``, and numbers can be counted on from.
+    ///
+    /// - Parameter ring: the cluster's: keys are checked and hashed here, as those of a client are.
+    public init(type: PeerFrameType, body: UnsafeRawBufferPointer, ring: WireRing) throws(PeerWireError) {
+        var input = WireInput(body, ring: ring)
         switch type {
         case .write:
             let deadline = try input.uint32()
             let revision = try input.uint64()
-            let operation = try WriteOperation(from: &input, ringSeed: ringSeed)
+            let operation = try WriteOperation(from: &input)
             self = .write(operation, deadlineMilliseconds: deadline, mapRevision: revision)
         case .read:
             let deadline = try input.uint32()
             let revision = try input.uint64()
-            let request = try ReadRequest(from: &input, ringSeed: ringSeed)
+            let request = try ReadRequest(from: &input)
             self = .read(request, deadlineMilliseconds: deadline, mapRevision: revision)
         case .list:
             let deadline = try input.uint32()
@@ -136,12 +139,22 @@ extension PeerRequest: WireBody {
             let file = try input.uint32()
             let offset = try input.uint64()
             let length = try input.uint32()
-            guard length <= Limits.peerChunkBytesMax else { throw .malformed("a chunk is too long") }
+            guard (1...UInt32(Limits.peerChunkBytesMax)).contains(length) else {
+                throw .malformed("a chunk is empty or too long")
+            }
+            guard file < UInt32(Limits.peerManifestFilesMax), offset <= Limits.peerFileBytesMax - UInt64(length) else {
+                throw .malformed("a chunk is of no file")
+            }
             return .moveFetch(shard: shard, session: session, file: file, offset: offset, length: length)
         case .movePull:
+            let shard = try input.shard()
+            let session = try input.uint64()
+            let after = try input.position()
+            let durable = try input.position()
+            guard durable <= after else { throw .malformed("a target is durable beyond what it has") }
             return .movePull(
-                shard: try input.shard(), session: try input.uint64(), after: try input.position(),
-                durable: try input.position(), bytesMax: try input.uint32(), waitMilliseconds: try input.uint32())
+                shard: shard, session: session, after: after, durable: durable, bytesMax: try input.uint32(),
+                waitMilliseconds: try input.uint32())
         case .moveClose:
             return .moveClose(shard: try input.shard(), session: try input.uint64())
         case .moveProgress:

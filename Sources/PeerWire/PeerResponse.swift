@@ -111,9 +111,10 @@ public struct PeerRefusal: Sendable, Equatable {
 /// | 0 | 4 | number of reports |
 /// | 4 | … | ``ShardReport``, one after the other |
 extension PeerResponse: WireBody {
-    /// Reads the body of a response frame.
-    public init(type: PeerFrameType, body: UnsafeRawBufferPointer) throws(PeerWireError) {
-        var input = WireInput(body)
+    /// Reads the body of a response frame, as ``PeerRequest/init(type:body:ring:)`` does a request's. Whether it
+    /// answers what was asked is told by ``PeerExpectation``.
+    public init(type: PeerFrameType, body: UnsafeRawBufferPointer, ring: WireRing) throws(PeerWireError) {
+        var input = WireInput(body, ring: ring)
         switch type {
         case .answer: self = .answer(try Answer(from: &input))
         case .notOwner: self = .notOwner(mapRevision: try input.uint64())

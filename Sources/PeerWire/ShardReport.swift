@@ -10,16 +10,23 @@ public import Primitives
 /// | 20 | 8 | bytes that it takes, about |
 /// | 28 | 2 + m | length and name of its state: `serving`, `damaged` or `unavailable` |
 public struct ShardReport: Sendable, Equatable {
+    public enum State: String, Sendable, Hashable, CaseIterable {
+        case serving
+        /// Some row cannot be read.
+        case damaged
+        case unavailable
+    }
+
     public let shard: ShardID
     public let epoch: Epoch
     public let position: Position
     /// Of its tables and of what is only in memory.
     public let byteCount: UInt64
-    public let state: String
+    public let state: State
 
     private static let bytesMin = 30
 
-    public init(shard: ShardID, epoch: Epoch, position: Position, byteCount: UInt64, state: String) {
+    public init(shard: ShardID, epoch: Epoch, position: Position, byteCount: UInt64, state: State) {
         self.shard = shard
         self.epoch = epoch
         self.position = position
@@ -39,8 +46,8 @@ public struct ShardReport: Sendable, Equatable {
         shard = try input.shard()
         epoch = try input.epoch()
         position = try input.position()
-        byteCount = try input.uint64()
-        state = try input.text(bytesMax: Limits.peerTextBytesMax)
+        byteCount = try input.reportedBytes()
+        state = try input.word()
     }
 
     func write<Output: WireOutput>(to output: inout Output) {
@@ -48,6 +55,6 @@ public struct ShardReport: Sendable, Equatable {
         output.write(epoch)
         output.write(position)
         output.write(byteCount)
-        output.write(state, bytesMax: Limits.peerTextBytesMax)
+        output.write(state.rawValue, bytesMax: Limits.peerTextBytesMax)
     }
 }

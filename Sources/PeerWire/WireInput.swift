@@ -4,11 +4,18 @@ internal import Primitives
 /// Reads a message, little-endian, out of memory that outlives the reader. Whatever the bytes are, nothing traps, and
 /// nothing is allocated for more than the bytes that are there: a length or a count that they cannot hold is
 /// ``PeerWireError/malformed(_:)``.
+///
+/// Numbers are checked as they are read: a shard is one of the ring's, positions and epochs stay below
+/// `Limits.counterMax`, times below `Limits.timeMillisecondsMax`.
 struct WireInput {
     private let bytes: UnsafeRawBufferPointer
+    let ring: WireRing
     private(set) var offset = 0
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    init(_ bytes: UnsafeRawBufferPointer, ring: WireRing = .none) {
+        self.bytes = bytes
+        self.ring = ring
+    }
 
     var remaining: Int { bytes.count - offset }
 
@@ -50,9 +57,38 @@ struct WireInput {
         return flags
     }
 
-    mutating func position() throws(PeerWireError) -> Position { Position(try uint64()) }
-    mutating func shard() throws(PeerWireError) -> ShardID { ShardID(try uint32()) }
-    mutating func epoch() throws(PeerWireError) -> Epoch { Epoch(try uint64()) }
+    /// A number that the reader may count on from.
+    mutating func counter() throws(PeerWireError) -> UInt64 {
+        let number = try uint64()
+        guard number <= Limits.counterMax else { throw .malformed("a number is beyond all bounds") }
+        return number
+    }
+
+    mutating func position() throws(PeerWireError) -> Position { Position(try counter()) }
+    mutating func epoch() throws(PeerWireError) -> Epoch { Epoch(try counter()) }
+
+    mutating func shard() throws(PeerWireError) -> ShardID {
+        let number = try uint32()
+        guard Int(number) < ring.shardCount else { throw .malformed("the ring has no such shard") }
+        return ShardID(number)
+    }
+
+    mutating func time() throws(PeerWireError) -> Timestamp {
+        let milliseconds = try uint64()
+        guard milliseconds <= Limits.timeMillisecondsMax else { throw .malformed("a time is beyond all bounds") }
+        return Timestamp(milliseconds: milliseconds)
+    }
+
+    /// Bytes, or bytes a second, that are shown and added up.
+    mutating func reportedBytes() throws(PeerWireError) -> UInt64 { min(try uint64(), Limits.peerReportBytesMax) }
+
+    /// One of the words of a closed set.
+    mutating func word<Word: RawRepresentable>() throws(PeerWireError) -> Word where Word.RawValue == String {
+        guard let word = Word(rawValue: try text(bytesMax: Limits.peerTextBytesMax)) else {
+            throw .malformed("a word is unknown")
+        }
+        return word
+    }
 
     mutating func shardPosition() throws(PeerWireError) -> ShardPosition {
         ShardPosition(shard: try shard(), position: try position())

@@ -23,6 +23,10 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case expiryByJumpingClock
     case refusalNotGated
     case parkedOrderLost
+    case waitingOrderLost
+    // The clocks.
+    case idleStartMovesTime
+    case removalWithoutWaiting
     // The move of a shard.
     case freezeDropsQueue
     case handoverWithoutStoppingReads
@@ -40,6 +44,7 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case startActsUnsettled
     case bootCountIgnored
     case idempotencyRowsLeftBehind
+    case controllerWaitsForTheDead
 
     /// Only a cluster of several nodes can show it.
     public var needsCluster: Bool { rawValue >= Mutant.freezeDropsQueue.rawValue }

@@ -53,6 +53,9 @@ public struct AppliedState: Sendable, Equatable {
         guard let epoch = reader.readUInt64(), let position = reader.readUInt64(), let lsn = reader.readUInt64(),
             reader.remaining == 0
         else { throw .corruption(file: file, detail: "applied row of \(bytes.count) bytes, not \(Self.byteCount)") }
+        guard max(epoch, position, lsn) <= Limits.counterMax else {
+            throw .corruption(file: file, detail: "its applied row stands beyond all bounds")
+        }
         self.init(epoch: Epoch(epoch), position: Position(position), lsn: LSN(lsn))
     }
 }

@@ -6,8 +6,8 @@ public import Primitives
 /// It looks at the stores twenty times a second; writers see how full memory is at once by
 /// ``StoreResources/hasRoomForWrites``. Every method may be called from any thread; those that wait say so.
 public final class FlushScheduler: Sendable {
-    /// The outcome of one flush, on a flush thread, with no lock held. After an error the store is not flushed again:
-    /// the shard steps down (W9), which removes it.
+    /// The outcome of one flush, on a flush thread, with no lock held. After an error that passes the store is tried
+    /// again and again; after any other it is not: the shard steps down (W9), which removes it.
     public typealias Observer = @Sendable (_ shard: ShardID, _ outcome: Result<AppliedState, StoreError>) -> Void
 
     private struct Entry {
@@ -15,6 +15,11 @@ public final class FlushScheduler: Sendable {
         var dirtySince: MonotonicTime?
         var isFlushing = false
         var hasFailed = false
+        /// Its last flush waits for space or descriptors: not before this.
+        var retryAt: MonotonicTime?
+
+        /// Nothing is left to do, or nothing can be done now.
+        var isAtRest: Bool { hasFailed || (!isFlushing && (retryAt != nil || store.pinnedLSN == nil)) }
     }
 
     private struct State {
@@ -64,14 +69,14 @@ public final class FlushScheduler: Sendable {
         }
     }
 
-    /// Flushes every store that has rows only in memory and waits until that is done or has failed.
+    /// Flushes every store that has rows only in memory and waits until that is done or has failed. Stores that wait
+    /// for space or descriptors are left as they are: the log has what they have not.
     public func drain() {
         state.withLock { state in
             state.value.drains += 1
             state.signal()
             state.wait { state in
-                state.isStopping
-                    || state.entries.values.allSatisfy { $0.hasFailed || (!$0.isFlushing && $0.store.pinnedLSN == nil) }
+                state.isStopping || state.entries.values.allSatisfy(\.isAtRest)
             }
             state.value.drains -= 1
         }
@@ -122,7 +127,12 @@ public final class FlushScheduler: Sendable {
             state.withLock { state in
                 state.value.entries[job.shard]?.isFlushing = false
                 state.value.entries[job.shard]?.dirtySince = nil
-                if case .failure = outcome { state.value.entries[job.shard]?.hasFailed = true }
+                state.value.entries[job.shard]?.retryAt = nil
+                if case .failure(let error) = outcome {
+                    state.value.entries[job.shard]?.hasFailed = !error.passes
+                    let retryAt = Self.now.adding(nanoseconds: Self.retryNanoseconds)
+                    state.value.entries[job.shard]?.retryAt = error.passes ? retryAt : nil
+                }
                 state.signal()
             }
             observer(job.shard, outcome)
@@ -130,10 +140,12 @@ public final class FlushScheduler: Sendable {
     }
 
     private func choose(_ state: inout State) -> ShardID? {
-        let now = MonotonicTime(nanoseconds: Self.clock())
+        let now = Self.now
+        if let stopped = stoppedShard(in: state, now) { return stopped }
         var candidates: [FlushCandidate] = []
         for shard in state.entries.keys.sorted() {
-            guard var entry = state.entries[shard], !entry.hasFailed else { continue }
+            guard var entry = state.entries[shard], !entry.hasFailed, entry.retryAt.map({ $0 <= now }) ?? true
+            else { continue }
             let pinned = entry.store.pinnedLSN
             if pinned == nil { entry.dirtySince = nil } else if entry.dirtySince == nil { entry.dirtySince = now }
             state.entries[shard] = entry
@@ -147,9 +159,20 @@ public final class FlushScheduler: Sendable {
         return FlushPlan.next(among: candidates, budget: budget, recycleBelow: recycleBelow).first
     }
 
-    private static func clock() -> UInt64 {
+    /// A store that an error has stopped which may have passed by now: it comes first, since its writers wait.
+    private func stoppedShard(in state: State, _ now: MonotonicTime) -> ShardID? {
+        guard state.entries.values.count(where: \.isFlushing) < FlushPlan.concurrentMax else { return nil }
+        return state.entries.first { _, entry in
+            !entry.hasFailed && !entry.isFlushing && entry.store.trouble.passes
+                && entry.retryAt.map { $0 <= now } ?? true
+        }?.key
+    }
+
+    private static let retryNanoseconds = UInt64(Limits.storeRetryMilliseconds) * 1_000_000
+
+    private static var now: MonotonicTime {
         var now = timespec()
         clock_gettime(CLOCK_BOOTTIME, &now)
-        return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+        return MonotonicTime(nanoseconds: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec))
     }
 }

@@ -1,10 +1,12 @@
 internal import CRocksDB
+internal import CStoreShims
 internal import Glibc
 public import Primitives
 internal import Synchronization
 
 extension ShardStore {
-    /// Brings everything applied before the call onto the disk. Blocks; other flushes of this store wait.
+    /// Brings everything applied before the call onto the disk. Blocks; other flushes of this store wait. After an
+    /// error that passes it goes on where the store was stopped.
     ///
     /// - Returns: a mark that is durable now: what had been applied when the flush began. The log before the position
     ///   after it is no longer needed for this shard.
@@ -15,7 +17,8 @@ extension ShardStore {
         defer { gate.leave() }
         var failure: StoreError?
         let durable = flushing.withLock { _ in
-            let (started, before) = progress.withLock { ($0.beginFlush(), $0.durable) }
+            do throws(StoreError) { try resume() } catch { failure = error }
+            let (started, before) = progress.withLock { (failure == nil ? $0.beginFlush() : nil, $0.durable) }
             guard let started else { return before }
             do throws(StoreError) {
                 try flushMemtables()
@@ -59,10 +62,41 @@ extension ShardStore {
         defer { rocksdb_flushoptions_destroy(options) }
         rocksdb_flushoptions_set_wait(options, 1)
         try rocksCall(in: directory) { rocksdb_flush(database, options, $0) }
-        // A flush that failed before this one leaves RocksDB in an error state in which the newer one may still say
-        // "ok".
-        let failed = backgroundErrors
-        guard failed == 0 else { throw .backgroundError(count: failed) }
+        try awaitManifest()
+    }
+
+    /// Waits until no memtable is being flushed. After it has once gone on after an error, RocksDB 7.8 answers a flush
+    /// before the table is in the manifest: a crash would lose what was said to be durable.
+    private func awaitManifest() throws(StoreError) {
+        for _ in 0..<Self.manifestPollsMax {
+            // A flush that failed before this one leaves RocksDB in an error state in which the newer one may still
+            // say "ok".
+            try checkTrouble()
+            if number("rocksdb.num-immutable-mem-table") == 0 { return try checkTrouble() }
+            usleep(Self.manifestPollMicroseconds)
+        }
+        throw .noSpace(detail: "the store in \(directory) has not written its manifest yet")
+    }
+
+    private static let manifestPollMicroseconds: UInt32 = 500
+    /// Then the flush is asked for anew.
+    private static let manifestPollsMax = 20_000
+
+    /// Goes on after an error that passes. What a flush or compaction has half written is written anew, and the
+    /// manifest too where that could not be written: no file is trusted whose write or sync has failed.
+    private func resume() throws(StoreError) {
+        guard trouble.passes else { return }
+        ks_store_resume(database, watch.handle)
+        try checkTrouble()
+    }
+
+    private func checkTrouble() throws(StoreError) {
+        switch trouble {
+        case .none: return
+        case .noSpace: throw .noSpace(detail: "the store in \(directory) waits for space")
+        case .noDescriptors: throw .noDescriptors(detail: "the store in \(directory) waits for a descriptor")
+        case .failed: throw .backgroundError(count: backgroundErrors)
+        }
     }
 
     /// Rewrites every table now, so that deleted, overwritten and expired rows give their space back. Blocks, for long.
@@ -75,8 +109,7 @@ extension ShardStore {
         rocksdb_compactoptions_set_bottommost_level_compaction(options, Self.forceBottommost)
         rocksdb_compact_range_opt(database, options, nil, 0, nil, 0)
         // The C call has no error text of its own.
-        let failed = backgroundErrors
-        guard failed == 0 else { throw .backgroundError(count: failed) }
+        try checkTrouble()
     }
 
     /// Makes a copy of the store in `target`, which must not exist; files are hard links where it lies on the same file
@@ -111,6 +144,8 @@ extension ShardStore {
     }
 
     private func checkpoint(to target: String, flushesFirst: Bool) throws(StoreError) {
+        // RocksDB's own flush may answer too early; see ``awaitManifest()``.
+        if flushesFirst { try flush() }
         guard gate.enter() else { throw .closed }
         defer { gate.leave() }
         let maker = try rocksCall(in: directory) { rocksdb_checkpoint_object_create(database, $0) }
@@ -129,7 +164,7 @@ extension ShardStore {
         rocksdb_options_set_block_based_table_factory(options, tables)
         rocksdb_block_based_options_destroy(tables)
         rocksdb_options_set_use_direct_reads(options, directly ? 1 : 0)
-        rocksdb_options_set_max_open_files(options, Int32(StoreResources.openFilesPerShardMin))
+        rocksdb_options_set_max_open_files(options, Int32(StoreOptions.tablesOpenMin + StoreOptions.filesBesideTables))
         let opened = try rocksCall(in: copy) { rocksdb_open_for_read_only(options, copy, 0, $0) }
         guard let opened else { throw .other(detail: "RocksDB opened nothing and gave no reason") }
         defer { rocksdb_close(opened) }

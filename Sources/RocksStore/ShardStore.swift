@@ -1,4 +1,5 @@
 internal import CRocksDB
+internal import CStoreShims
 internal import Glibc
 public import Primitives
 internal import Synchronization
@@ -9,8 +10,9 @@ internal import Synchronization
 /// Threads: reads and scans from any thread; ``apply(_:applied:firstLSN:)`` from one thread at a time; ``flush()``,
 /// ``checkpoint(to:)``, ``verifyChecksums()`` and ``close()`` block on the disk and belong on threads that may.
 ///
-/// After a background error (``StoreError/backgroundError(count:)``, or any error of `apply` or `flush`) the store
-/// still reads, but makes nothing durable any more: close it, open it again and replay the log (reliability rule W9).
+/// After an error that passes (``StoreError/passes``) of `apply` or `flush`, the store reads on, and `flush` brings it
+/// back once there is space, or a descriptor, again; until then `apply` may be refused. After any other error it makes
+/// nothing durable any more: close it, open it again and replay the log (reliability rule W9).
 ///
 /// SAFETY (`@unchecked Sendable`): "All operations on a DB are thread-safe" (rocksdb/db.h); the handles are set once in
 /// `init`, used only between `gate.enter` and `gate.leave`, and freed after the gate has drained. What changes stands
@@ -28,6 +30,8 @@ public final class ShardStore: @unchecked Sendable {
     let flushing = Mutex<Void>(())
     /// RocksDB holds a bare pointer to it: freed by `deinit`, after the database.
     private let filter: CompactionFilter
+    /// As the filter.
+    let watch: StoreWatch
 
     /// Opens the store of a shard. Blocks on the disk.
     ///
@@ -50,10 +54,14 @@ public final class ShardStore: @unchecked Sendable {
         directory: String, resources: StoreResources, create: Bool, expiredRow: RowExpiryFilter?
     ) throws(StoreError) {
         let filter = CompactionFilter(expiredRow)
+        let watch = StoreWatch()
         let options = try StoreOptions(
-            resources: resources, filter: filter.handle, create: create, directory: directory)
+            resources: resources, filter: filter.handle, watch: watch, create: create, directory: directory)
         let opened = try rocksCall(in: directory) { rocksdb_open(options.handle, directory, $0) }
         guard let opened else { throw .other(detail: "RocksDB opened nothing and gave no reason") }
+        if resources.tablesOpenPerStore < StoreOptions.tablesOpenMin {
+            ks_store_keep_tables(opened, Int32(resources.tablesOpenPerStore))
+        }
         let applied: AppliedState
         do throws(StoreError) {
             applied = try Self.readApplied(opened, resources.readFromDisk, directory)
@@ -64,6 +72,7 @@ public final class ShardStore: @unchecked Sendable {
         self.directory = directory
         self.resources = resources
         self.filter = filter
+        self.watch = watch
         database = opened
         appliedAtOpen = applied
         progress = Mutex(FlushProgress(at: applied))
@@ -82,6 +91,9 @@ public final class ShardStore: @unchecked Sendable {
 
     private static let drainPollMicroseconds: UInt32 = 200
 
+    /// What stands between the store and its next flush. One atomic load; any thread.
+    public var trouble: StoreTrouble { watch.trouble }
+
     /// The last applied update. Any thread.
     public var applied: AppliedState { progress.withLock { $0.applied } }
 
@@ -92,7 +104,7 @@ public final class ShardStore: @unchecked Sendable {
     ///   - applied: the last update in the batch; neither its epoch nor its position is below the mark now.
     ///   - firstLSN: the first log record in the batch, from which the log is needed until a flush. Without it, the one
     ///     after the mark now: never too late, but an idle shard's first batch then pins more of the log than it needs.
-    /// - Throws: `backgroundError` or whatever RocksDB says; nothing of the batch was applied then.
+    /// - Throws: whatever RocksDB says; nothing of the batch was applied then.
     public func apply(
         _ batch: inout StoreBatch, applied: AppliedState, firstLSN: LSN? = nil
     ) throws(StoreError) {

@@ -1,14 +1,6 @@
 internal import Primitives
 
-/// How `--memory` is divided. The three parts add up to it.
-///
-/// | part | share | at 1 GiB |
-/// | --- | --- | --- |
-/// | log buffers | 1/8, at most the log's own bounds (its queue and two groups) | 72 MiB |
-/// | memtables of all shards, those being flushed included | 5/16 | 320 MiB |
-/// | block cache (data, index and filter blocks) | the rest | 632 MiB |
-///
-/// Beside the budget stand the process itself, about 0.3 MiB an open shard, and what the allocator cannot give back.
+/// What of `--memory` the stores and the log may use. ``Primitives/MemoryShares`` divides it.
 public struct StoreBudget: Sendable, Equatable {
     public let memoryBytes: Int
     public let logBytes: Int
@@ -19,11 +11,11 @@ public struct StoreBudget: Sendable, Equatable {
     public let blockCacheBytes: Int
 
     public init(memoryBytes: Int) {
-        precondition(memoryBytes >= Limits.memoryBytesMin, "the memory budget is at least Limits.memoryBytesMin")
+        let shares = MemoryShares(memoryBytes: memoryBytes)
         self.memoryBytes = memoryBytes
-        logBytes = min(memoryBytes / 8, Limits.logQueueBytesMax + 2 * Limits.groupBytesMax)
-        memtableBytes = memoryBytes / 16 * 5
+        logBytes = shares.logBytes
+        memtableBytes = shares.memtableBytes
         flushTriggerBytes = memtableBytes / 4 * 3
-        blockCacheBytes = memoryBytes - logBytes - memtableBytes
+        blockCacheBytes = shares.blockCacheBytes
     }
 }

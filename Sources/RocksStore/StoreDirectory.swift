@@ -48,6 +48,10 @@ enum StoreDirectory {
 extension StoreError {
     init(errno code: Int32, _ action: String) {
         let detail = "\(action): \(String(cString: strerror(code)))"
-        self = code == ENOSPC || code == EDQUOT ? .noSpace(detail: detail) : .io(detail: detail)
+        switch code {
+        case ENOSPC, EDQUOT: self = .noSpace(detail: detail)
+        case EMFILE, ENFILE: self = .noDescriptors(detail: detail)
+        default: self = .io(detail: detail)
+        }
     }
 }

@@ -5,8 +5,11 @@ public enum StoreError: Error, Equatable, Sendable {
     /// Bytes on disk are not what was written. `file` is the damaged file where RocksDB names one. Nothing of it was
     /// served.
     case corruption(file: String?, detail: String)
-    /// The disk is full. Committed data is in the log; the shard steps down and opens again when space returns.
+    /// The disk, or a quota on it, is full. What is in memory stays there, and in the log; ``ShardStore/flush()`` goes
+    /// on when there is space again.
     case noSpace(detail: String)
+    /// The process, or the system, has no file descriptor left. As with ``noSpace(detail:)``.
+    case noDescriptors(detail: String)
     /// Any other I/O error.
     case io(detail: String)
     /// There is no store where one must be: the directory is missing or empty. It was not created.
@@ -25,11 +28,28 @@ public enum StoreError: Error, Equatable, Sendable {
     case other(detail: String)
 }
 
+extension StoreError {
+    /// What is there must not be touched.
+    public var isRemains: Bool {
+        if case .remains = self { true } else { false }
+    }
+
+    /// It passes by itself: when there is space, or a file descriptor, again.
+    public var passes: Bool {
+        switch self {
+        case .noSpace, .noDescriptors: true
+        case .corruption, .io, .missing, .remains, .lockHeld, .backgroundError, .unsupportedFormat, .closed, .other:
+            false
+        }
+    }
+}
+
 extension StoreError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .corruption(let file, let detail): "corrupt \(file ?? "store"): \(detail)"
         case .noSpace(let detail): "no space left: \(detail)"
+        case .noDescriptors(let detail): "no file descriptor left: \(detail)"
         case .io(let detail): "input or output error: \(detail)"
         case .missing(let directory): "no store in \(directory)"
         case .remains(let directory): "\(directory) holds table files but no manifest; creating would delete them"
@@ -48,7 +68,10 @@ extension StoreError {
     init(status text: String, directory: String) {
         if text.hasPrefix("Corruption:") {
             self = .corruption(file: Self.fileName(in: text), detail: text)
-        } else if text.hasPrefix("IO error: No space left on device") {
+        } else if text.contains("Too many open files") {
+            // Of the process, or in the system. RocksDB hands it on as lack of space, which it can recover from.
+            self = .noDescriptors(detail: text)
+        } else if text.hasPrefix("IO error: No space left on device") || text.contains("Disk quota exceeded") {
             self = .noSpace(detail: text)
         } else if text.hasPrefix("IO error:") {
             self = text.contains("lock") && text.contains("LOCK") ? .lockHeld(directory: directory) : .io(detail: text)

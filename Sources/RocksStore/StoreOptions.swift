@@ -1,10 +1,13 @@
 internal import CRocksDB
+internal import CStoreShims
 
 /// The RocksDB options of one shard. What the C API has no call for goes in as text, which RocksDB checks.
 struct StoreOptions: ~Copyable {
     let handle: OpaquePointer
 
-    init(resources: StoreResources, filter: OpaquePointer?, create: Bool, directory: String) throws(StoreError) {
+    init(
+        resources: StoreResources, filter: OpaquePointer?, watch: StoreWatch, create: Bool, directory: String
+    ) throws(StoreError) {
         let base = rocksdb_options_create()
         defer { rocksdb_options_destroy(base) }
         let handle: OpaquePointer = rocksdb_options_create()
@@ -16,22 +19,35 @@ struct StoreOptions: ~Copyable {
         }
         self.handle = handle
         rocksdb_options_set_create_if_missing(handle, create ? 1 : 0)
-        rocksdb_options_set_env(handle, resources.environment)
         rocksdb_options_set_ratelimiter(handle, resources.rateLimiter)
-        rocksdb_options_set_max_open_files(handle, Int32(resources.openFilesPerShard))
-        rocksdb_options_set_write_buffer_size(handle, resources.budget.memtableBytes)
+        rocksdb_options_set_max_open_files(
+            handle, Int32(max(resources.tablesOpenPerStore, Self.tablesOpenMin) + Self.filesBesideTables))
+        if resources.tablesOpenPerStore < Self.tableCacheParts {
+            rocksdb_options_set_table_cache_numshardbits(handle, 0)
+        }
+        rocksdb_options_set_write_buffer_size(handle, resources.budget.memtableBytes * Self.writeBufferFactor)
         rocksdb_options_set_compression(handle, Int32(rocksdb_lz4_compression))
         if let filter { rocksdb_options_set_compaction_filter(handle, filter) }
         setTables(cache: resources.cache)
+        ks_store_options_prepare(handle, watch.handle)
     }
+
+    /// RocksDB takes so many of `max_open_files` for other things than tables.
+    static let filesBesideTables = 10
+    /// Of the options; ``ks_store_keep_tables`` can ask for fewer.
+    static let tablesOpenMin = 10
+    /// RocksDB divides the tables that it keeps open; each part keeps one at least, so a smaller limit would not hold.
+    private static let tableCacheParts = 64
+    /// So far beyond the budget of all memtables that RocksDB never flushes by itself, not even in a replay onto a full
+    /// disk, where a flush would fail and stop the store.
+    private static let writeBufferFactor = 8
 
     deinit { rocksdb_options_destroy(handle) }
 
     /// - `avoid_flush_during_shutdown`: who wants rows kept calls `flush`; closing after an error must not write.
-    /// - `max_bgerror_resume_count=0`: after a background error the shard is closed and replayed (W9), never resumed.
+    /// - `max_bgerror_resume_count=0`: RocksDB tries nothing by itself. After an error that passes,
+    ///   ``ShardStore/flush()`` goes on; after any other the shard is closed and replayed (W9).
     /// - `arena_block_size`: 64 idle shards hold 64 small blocks; the default would be an eighth of the write buffer.
-    /// - `write_buffer_size` (set above) is the whole budget, so RocksDB by itself flushes only where one shard has
-    ///   taken it all; our scheduler comes long before that.
     /// - `max_total_wal_size`: RocksDB's own log holds one mark at most (``ShardStore/adopt(_:)``); without the limit
     ///   it would take room on the disk for the whole write buffer.
     /// - `allow_concurrent_memtable_write=false`: a shard has one writer.
@@ -56,10 +72,7 @@ struct StoreOptions: ~Copyable {
         "skip_stats_update_on_db_open=true",
         "stats_dump_period_sec=0",
         "stats_persist_period_sec=0",
-        "info_log_level=WARN_LEVEL",
-        "keep_log_file_num=2",
-        "max_log_file_size=1048576",
-        "manifest_preallocation_size=65536",
+        "manifest_preallocation_size=4096",
         "max_manifest_file_size=4194304",
         "max_total_wal_size=65536",
         "bytes_per_sync=1048576",

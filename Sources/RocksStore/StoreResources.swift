@@ -12,10 +12,8 @@ public final class StoreResources: @unchecked Sendable {
     public struct Configuration: Sendable {
         /// `--memory`.
         public var memoryBytes = Limits.memoryBytesDefault
-        /// Shards that this process may have open at once; file handles are divided by it.
-        public var shardsMax = Limits.shardsDefault
-        /// File handles that all stores together may hold.
-        public var openFilesMax = 8192
+        /// Tables that each store keeps open.
+        public var tablesOpenPerStore = Limits.tablesOpenMax
         /// What flushes and compactions of all shards may write a second, so that the log's fdatasync is not starved.
         public var backgroundBytesPerSecondMax = 256 << 20
         /// Threads for flushes, and as many for compactions.
@@ -24,11 +22,13 @@ public final class StoreResources: @unchecked Sendable {
         public init() {}
     }
 
-    /// A store needs this many file handles to work at all.
-    static let openFilesPerShardMin = 32
+    /// File descriptors of a store beside those of its tables: lock, manifest and RocksDB's own log.
+    public static let descriptorsPerIdleStore = 3
+    /// File descriptors that the flushes, compactions and scrubs of all stores may have beside those.
+    public static let descriptorsOfBackgroundWork = 24
 
     public let budget: StoreBudget
-    let openFilesPerShard: Int
+    let tablesOpenPerStore: Int
     let cache: OpaquePointer
     let environment: OpaquePointer
     let rateLimiter: OpaquePointer
@@ -41,12 +41,11 @@ public final class StoreResources: @unchecked Sendable {
     let syncedWriteOptions: OpaquePointer
 
     public init(_ configuration: Configuration = Configuration()) {
-        precondition(configuration.shardsMax > 0, "there is room for a shard")
+        precondition(configuration.tablesOpenPerStore > 0, "a store may open a table")
         precondition(configuration.backgroundThreads > 0, "there is a background thread")
         precondition(configuration.backgroundBytesPerSecondMax > 0, "the background may write")
         budget = StoreBudget(memoryBytes: configuration.memoryBytes)
-        openFilesPerShard = max(
-            Self.openFilesPerShardMin, configuration.openFilesMax / configuration.shardsMax)
+        tablesOpenPerStore = configuration.tablesOpenPerStore
         cache = rocksdb_cache_create_lru(budget.blockCacheBytes)
         environment = rocksdb_create_default_env()
         rocksdb_env_set_background_threads(environment, Int32(configuration.backgroundThreads))

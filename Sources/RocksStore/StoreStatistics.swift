@@ -36,6 +36,28 @@ extension ShardStore {
             backgroundErrors: backgroundErrors)
     }
 
+    /// Bytes that the rows of `[lower, upper)` take in table files, by RocksDB's estimate; what is not flushed does not
+    /// count. Any thread.
+    public func approximateTableBytes(from lower: [UInt8], below upper: [UInt8]) throws(StoreError) -> Int {
+        guard gate.enter() else { throw .closed }
+        defer { gate.leave() }
+        var size: UInt64 = 0
+        var message: UnsafeMutablePointer<CChar>?
+        lower.withUnsafeBytes { lower in
+            upper.withUnsafeBytes { upper in
+                var start: UnsafePointer<CChar>? = lower.characters
+                var end: UnsafePointer<CChar>? = upper.characters
+                var (startCount, endCount) = (lower.count, upper.count)
+                rocksdb_approximate_sizes(database, 1, &start, &startCount, &end, &endCount, &size, &message)
+            }
+        }
+        if let message {
+            defer { rocksdb_free(message) }
+            throw StoreError(status: String(cString: message), directory: directory)
+        }
+        return Int(clamping: size)
+    }
+
     /// Bytes of all memtables, those being flushed included, by RocksDB's count; 0 when closed. Any thread.
     public var memtableBytes: Int {
         guard gate.enter() else { return 0 }
@@ -45,7 +67,7 @@ extension ShardStore {
 
     var backgroundErrors: Int { number("rocksdb.background-errors") }
 
-    private func number(_ property: String) -> Int {
+    func number(_ property: String) -> Int {
         var value: UInt64 = 0
         return rocksdb_property_int(database, property, &value) == 0 ? Int(clamping: value) : 0
     }

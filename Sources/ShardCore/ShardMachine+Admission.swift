@@ -35,7 +35,13 @@ extension ShardMachine {
         }
         queuedItems += 1
         queuedBytes += item.bytes
-        if isHeld { held.append(item) } else { enqueue(item, now: now, rows: rows) }
+        if isHeld {
+            held.append(item)
+        } else if hasMore || workLeft <= 0 {
+            waiting.append(item)
+        } else {
+            enqueue(item, now: now, rows: rows)
+        }
     }
 
     /// Runs an admitted operation, behind those of its entity that wait for a fetch.
@@ -60,11 +66,11 @@ extension ShardMachine {
         if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 {
             return Problem(.overloaded, "shard \(shard) has \(queuedBytes) bytes queued; try again shortly")
         }
-        if let oldest = (gated.first?.item ?? held.first)?.arrival {
+        if let oldest = (gated.first?.item ?? waiting.first ?? held.first)?.arrival {
             let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
             if age > settings.queueAgeMillisecondsMax {
                 let what =
-                    gated.isEmpty
+                    gated.isEmpty && waiting.isEmpty
                     ? "shard \(shard) is changing hands and has held requests for"
                     : "the oldest write of shard \(shard) has waited"
                 return Problem(.overloaded, "\(what) \(age) ms; try again shortly")
@@ -78,33 +84,26 @@ extension ShardMachine {
     public mutating func fetched(
         _ fetch: Fetch, record: [UInt8]?, idempotencyRow: [UInt8]?, now: Timestamp, rows: some CommittedRows
     ) {
-        guard let item = popParked(for: fetch) else { return }
-        let resolved = FetchedRows(
+        guard waits(for: fetch) else { return }
+        lanes[fetch.key]?.fetched = FetchedRows(
             record: fetch.recordRow == nil ? nil : .some(record),
             idempotencyRow: fetch.idempotencyRow == nil ? nil : .some(idempotencyRow))
-        guard run(item, fetched: resolved, now: now, rows: rows) else {
-            // A refused group took the overlay away that the operation had relied on: it asks for that row, too.
-            lanes[fetch.key]?.parked.prepend(item)
-            return
-        }
         runParked(fetch.key, now: now, rows: rows)
     }
 
     /// The rows could not be read: the operation at the head is refused, and the next one tries for itself.
     public mutating func fetchFailed(_ fetch: Fetch, reason: String, now: Timestamp, rows: some CommittedRows) {
-        guard let item = popParked(for: fetch) else { return }
+        guard waits(for: fetch), let item = lanes[fetch.key]?.parked.popFirst() else { return }
         refuseUnreadable(item, reason: reason)
         runParked(fetch.key, now: now, rows: rows)
     }
 
-    /// The operation that `fetch` is for; `nil` where none waits for it any more.
-    private mutating func popParked(for fetch: Fetch) -> Item? {
-        guard lanes[fetch.key]?.fetch == fetch.number else { return nil }
+    /// Whether an operation still waits for `fetch`, which then has ended.
+    private mutating func waits(for fetch: Fetch) -> Bool {
+        guard let lane = lanes[fetch.key], lane.fetch == fetch.number else { return false }
+        precondition(!lane.parked.isEmpty, "an entity of shard \(shard) fetches a row that no operation waits for")
         lanes[fetch.key]?.fetch = nil
-        guard let item = lanes[fetch.key]?.parked.popFirst() else {
-            preconditionFailure("a fetch of shard \(shard) came back for an entity that waits for none")
-        }
-        return item
+        return true
     }
 
     /// Evaluates `items` before all that their entities have parked: they were admitted earlier. What was being fetched
@@ -113,13 +112,20 @@ extension ShardMachine {
         for item in items.reversed() {
             lanes[item.key, default: Lane()].parked.prepend(item)
             lanes[item.key]?.fetch = nil
+            lanes[item.key]?.fetched = nil
         }
         for item in items where lanes[item.key]?.fetch == nil { runParked(item.key, now: now, rows: rows) }
     }
 
-    private mutating func runParked(_ key: EntityKey, now: Timestamp, rows: some CommittedRows) {
+    /// Evaluates what the entity has parked, up to an operation that needs a row, or the end of the turn.
+    mutating func runParked(_ key: EntityKey, now: Timestamp, rows: some CommittedRows) {
         while let item = lanes[key]?.parked.first {
-            guard run(item, fetched: nil, now: now, rows: rows) else { return }
+            guard workLeft > 0 else { return stalled.append(key) }
+            // What was fetched is for the first one alone. Where a refused group took away an overlay that it had
+            // relied on, it asks for that row, too.
+            let fetched = lanes[key]?.fetched
+            lanes[key]?.fetched = nil
+            guard run(item, fetched: fetched, now: now, rows: rows) else { return }
             lanes[key]?.parked.removeFirst()
         }
         if lanes[key]?.isIdle == true { lanes[key] = nil }

@@ -54,9 +54,12 @@ extension ShardMachine {
             }
         }
         gated = kept
+        // Positions are given anew, and a state that was read is known by its position.
+        forgetReadStates()
         appended = Position(first.rawValue - 1)
         submitted = min(submitted, appended)
         while let last = effects.last, last.position >= first {
+            effectBytes -= last.bytes
             effects.removeLast()
             forget(last.key, from: first)
         }
@@ -101,6 +104,7 @@ extension ShardMachine {
             }
             precondition(effect.position == applied.next, "positions are contiguous")
             applied = effect.position
+            effectBytes -= effect.bytes
             settleLane(effect.key)
         }
         releaseGated(upTo: applied)
@@ -120,9 +124,13 @@ extension ShardMachine {
         // Sorted, since a dictionary's order must not decide anything.
         let parked = lanes.values.flatMap { Array($0.parked) }.sorted { $0.ticket < $1.ticket }
         for item in parked { release(item, .refused(problem, currentVersion: nil, place(applied))) }
+        while let item = waiting.popFirst() { release(item, .refused(problem, currentVersion: nil, place(applied))) }
         while let item = held.popFirst() { release(item, .refused(problem, currentVersion: nil, place(applied))) }
+        stalled.removeAll()
+        forgetReadStates()
         lanes.removeAll()
         effects.removeAll()
+        effectBytes = 0
         fetches.removeAll()
     }
 

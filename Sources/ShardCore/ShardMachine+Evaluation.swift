@@ -67,7 +67,14 @@ extension ShardMachine {
     private mutating func append(_ operation: WriteOperation, _ item: Item, current: StoredRecord?, now: Timestamp) {
         let position = appended.next
         let version = mutants.has(.versionResetOnDelete) && current == nil ? Position(1) : position
-        switch operation.evaluate(current: current, position: version, now: now, limits: settings.limits) {
+        var state = takeReadState(of: operation.key, current)
+        var cost = EvaluationCost()
+        let evaluation = operation.evaluate(
+            current: current, position: version, now: now, limits: settings.limits, known: &state, cost: &cost)
+        workLeft -= cost.work + Limits.turnOperationWorkBytes
+        statesRead += cost.statesRead
+        keep(state, of: operation.key)
+        switch evaluation {
         case .refused(let problem, let version):
             settle(item, .refused(problem, currentVersion: version, place(settledPosition(of: item.key))))
         case .effect(let record, let status):
@@ -79,14 +86,26 @@ extension ShardMachine {
             }
             let effect = EntityEffect(
                 key: operation.key, record: record, idempotencyKey: operation.idempotencyKey, idempotencyRow: row)
+            // The payload has the state, too: one copy is enough of a large one.
+            let record = (record?.state.count ?? 0) > Limits.readStateBytesMin ? effect.record : record
             appended = position
-            effects.append(PendingEffect(key: operation.key, position: position, effect: effect))
+            keep(effect, at: position, beside: operation, record)
             note(record, idempotencyKey: operation.idempotencyKey, row: row, of: operation.key)
             let answer = Answer.written(
                 status: status, version: position, place(position),
                 representation: operation.wantsRepresentation ? record : nil, replayed: false)
             gated.append(GatedAnswer(gate: position, item: item, answer: answer))
         }
+    }
+
+    /// A put's state is its request's own; what a patch has made stays beside its encoding until both are applied.
+    private mutating func keep(
+        _ effect: EntityEffect, at position: Position, beside operation: WriteOperation, _ record: StoredRecord?
+    ) {
+        var bytes = effect.encoded.count
+        if case .patch = operation.action { bytes += record?.encodedCount ?? 0 }
+        effectBytes += bytes
+        effects.append(PendingEffect(key: operation.key, position: position, effect: effect, bytes: bytes))
     }
 
     /// Remembers what the entity will be once its pending effects are applied.
@@ -116,6 +135,7 @@ extension ShardMachine {
             ask(for: request.key, recordRow: StoreRows.entity(request.key), idempotencyRow: nil)
             return false
         case .known(let current):
+            workLeft -= (current?.state.count ?? 0) + Limits.turnOperationWorkBytes
             let place = place(settledPosition(of: request.key))
             switch preconditions.evaluateRead(current: current, now: now) {
             case .found(let record): settle(item, .found(record, place))

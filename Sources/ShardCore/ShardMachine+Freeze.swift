@@ -4,9 +4,13 @@ public import Primitives
 
 /// The freeze of a shard that is about to change its owner (DESIGN §9).
 extension ShardMachine {
-    /// From now on what comes is kept in order, unevaluated, and counts towards the limits of the queue. What was
-    /// admitted before goes on. Does nothing where the shard is frozen already.
-    public mutating func hold() { isHeld = true }
+    /// From now on what comes, and what waits for a turn, is kept in order, unevaluated, and counts towards the limits
+    /// of the queue. What was evaluated or waits for a row goes on. Does nothing where the shard is frozen already.
+    public mutating func hold() {
+        guard !isHeld else { return }
+        isHeld = true
+        swap(&held, &waiting)
+    }
 
     /// The shard is frozen, and nothing that was admitted before is left: every effect is applied, no answer waits for
     /// a position and no operation for a row. ``applied`` is then the shard's last position, and stays it. Answers may
@@ -16,8 +20,8 @@ extension ShardMachine {
     /// Operations kept by the freeze.
     public var heldItems: Int { held.count }
 
-    /// Ends the freeze: evaluates what was kept, in order, and refuses what has been kept for so long that nobody waits
-    /// for it any more. Does nothing where the shard is not frozen.
+    /// Ends the freeze: evaluates what was kept, in order and as far as ``workLeft`` goes. Refuses what has been kept
+    /// for so long that nobody waits for it any more. Does nothing where the shard is not frozen.
     ///
     /// - Parameter time: of now, by the clock of arrivals. The queue's age is counted from here.
     public mutating func thaw(now: Timestamp, at time: MonotonicTime, rows: some CommittedRows) {
@@ -29,8 +33,9 @@ extension ShardMachine {
                 continue
             }
             item.arrival = time
-            enqueue(item, now: now, rows: rows)
+            waiting.append(item)
         }
+        carryOn(now: now, rows: rows)
     }
 
     private var waitedTooLong: Problem {

@@ -23,6 +23,9 @@ public typealias Ticket = UInt64
 ///    refusal seen through the overlay, waits until that position is applied.
 /// 6. ``nextFetch()`` asks for rows that only the disk knows; only that entity's queue waits for them.
 ///
+/// What one turn of the owner's thread evaluates is bounded by ``workLeft``: operations beyond it wait, in order, for
+/// ``carryOn(now:rows:)``.
+///
 /// A shard that is about to change its owner is frozen by ``hold()`` (DESIGN §9): what comes is kept unevaluated, what
 /// was admitted goes through the cycle until ``isDrained``. Then either ``thaw(now:rows:)`` evaluates what was kept, or
 /// ``surrender()`` gives it back to be sent to the new owner, whose machine begins at the position where this one
@@ -55,6 +58,19 @@ public struct ShardMachine {
     /// Entities with something in flight. Never iterated: only looked up.
     var lanes: [EntityKey: Lane] = [:]
 
+    /// What may still be evaluated in this turn, in bytes of work (`Limits.turnWorkBytesMax`). Below zero it is what
+    /// the last operation took too much. The owner sets it, and may share one turn among machines.
+    public var workLeft = Limits.turnWorkBytesMax
+    /// What was admitted and waits for a turn, in order. Behind ``stalled``.
+    var waiting = Deque<Item>()
+    /// Entities whose parked operations wait for no row any more, only for a turn.
+    var stalled = Deque<EntityKey>()
+    /// States that several operations of a group may patch; see ``forgetReadStates()``. Never iterated.
+    var readStates: [EntityKey: ReadState] = [:]
+    var readStatesBytes = 0
+    /// States of entities that were read to be patched, rather than found read.
+    public internal(set) var statesRead = 0
+
     /// Whether the shard is frozen.
     public internal(set) var isHeld = false
     /// What came while the shard was frozen, in order; nothing of it is evaluated.
@@ -63,6 +79,8 @@ public struct ShardMachine {
     /// Operations admitted and not yet answered, those that are held among them, and what they hold.
     public internal(set) var queuedItems = 0
     public internal(set) var queuedBytes = 0
+    /// What the effects hold that are appended and not yet applied, and the states beside them that patches made.
+    public internal(set) var effectBytes = 0
 
     public struct Settings: Sendable {
         public var limits: EntityLimits
@@ -112,6 +130,9 @@ public struct ShardMachine {
     /// The next answer that may go out, in the order of release.
     public mutating func nextAnswer() -> (ticket: Ticket, answer: Answer)? { ready.popFirst() }
 
+    /// Whether there are rows to read off the loop.
+    public var wantsFetch: Bool { !fetches.isEmpty }
+
     /// The next rows to read off the loop. Each is given back by `fetched` or `fetchFailed`, exactly once.
     public mutating func nextFetch() -> Fetch? { fetches.popFirst() }
 
@@ -123,6 +144,8 @@ struct PendingEffect {
     let key: EntityKey
     let position: Position
     let effect: EntityEffect
+    /// What it holds, beside the request that made it.
+    let bytes: Int
 }
 
 /// An answer and the position it rests on.
@@ -165,6 +188,8 @@ struct Lane {
     var parked = Deque<Item>()
     /// The number of that fetch.
     var fetch: UInt64?
+    /// What it brought, until the first one is evaluated.
+    var fetched: FetchedRows?
 
     var isIdle: Bool { pendingEffects == 0 && parked.isEmpty }
 }

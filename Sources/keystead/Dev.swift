@@ -20,6 +20,7 @@ struct Dev: AsyncParsableCommand {
     @Option(help: "Memory of all nodes together. (default: 1GiB)") var memory: String?
     @Option(help: "Least level logged: trace, debug, info, notice, warning, error. (default: notice)")
     var logLevel: String?
+    @Flag(help: "Start although the clock is more than 366 days ahead of the newest data.") var acceptClock = false
 
     /// More nodes than this would be a load test, not a look.
     static let nodesMax = 16
@@ -35,6 +36,7 @@ struct Dev: AsyncParsableCommand {
     }
 
     func run() async throws {
+        ProcessStart.prepare()
         do {
             let configurations = try (0..<nodes).map { try configuration(of: $0) }
             try await Node.runTogether(configurations, directory: dataDir) { addresses in
@@ -65,8 +67,9 @@ struct Dev: AsyncParsableCommand {
         ]
         flags["shards"] = shards
         flags["memory"] = memory
+        if acceptClock { flags["accept-clock"] = "true" }
         var configuration = try ConfigurationLoader.load(flags: flags, environment: [:], yaml: nil)
-        configuration.divideMemory(among: nodes)
+        configuration.shareProcess(among: nodes)
         return configuration
     }
 }

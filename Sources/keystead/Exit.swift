@@ -1,16 +1,19 @@
 import Glibc
+import NodeRuntime
+import Primitives
 
-/// Exit codes of API §3 that the server uses.
+/// Exit codes of API §3 that the server uses. Messages may hold text of peers, the metadata store or files: it is
+/// escaped here.
 enum Exit {
-    static func usage(_ message: String) -> Never { end(message, code: 2) }
+    /// A message may have several lines.
+    static func usage(_ message: String) -> Never { end(VisibleText.escaped(message, .lines), code: 2) }
 
-    static func failed(_ message: String) -> Never { end(message, code: 1) }
+    static func failed(_ message: String) -> Never { end(VisibleText.escaped(message), code: 1) }
 
-    static func refused(_ message: String) -> Never { end(message, code: 3) }
+    static func refused(_ message: String) -> Never { end(VisibleText.escaped(message), code: 3) }
 
     private static func end(_ message: String, code: CInt) -> Never {
-        let bytes = Array((message + "\n").utf8)
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        LastWords.say(message)
         exit(code)
     }
 }

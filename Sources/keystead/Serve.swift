@@ -15,30 +15,26 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var settings: SettingFlags
 
     func run() async throws {
+        ProcessStart.prepare()
         let environment = ProcessInfo.processInfo.environment
+        let (flags, path) = (settings.given, config ?? environment["KEYSTEAD_CONFIG"])
+        let load = { @Sendable () throws(ConfigurationError) -> NodeConfiguration in
+            try ConfigurationLoader.load(
+                flags: flags, environment: environment, yaml: try path.map(ConfigurationFile.read))
+        }
         let configuration: NodeConfiguration
         do {
-            configuration = try ConfigurationLoader.load(
-                flags: settings.given, environment: environment,
-                yaml: try readYAML(config ?? environment["KEYSTEAD_CONFIG"]))
+            configuration = try load()
         } catch {
-            Exit.usage("keystead: \(error)")
+            error.isRefusal ? Exit.refused("keystead: \(error)") : Exit.usage("keystead: \(error)")
         }
         do {
-            try await Node.run(configuration)
+            try await Node.run(configuration) { try load() }
         } catch let error as NodeStartError {
             error.isRefusal ? Exit.refused("keystead: \(error)") : Exit.failed("keystead: \(error)")
         } catch {
             Exit.failed("keystead: \(error)")
         }
-    }
-
-    private func readYAML(_ path: String?) throws(ConfigurationError) -> (text: String, path: String)? {
-        guard let path else { return nil }
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw ConfigurationError("cannot read the configuration file \(path)")
-        }
-        return (String(decoding: data, as: UTF8.self), path)
     }
 }
 
@@ -54,10 +50,16 @@ struct SettingFlags: ParsableArguments {
     var advertiseAdmin: String?
     @Option(help: "HOST:PORT that other nodes should use, where it differs from --peer-listen.")
     var advertisePeer: String?
+    @Option(help: "Names that callers may call this node by: NAME,…; localhost and addresses always; * any.")
+    var hosts: String?
+    @Option(help: "Origins whose web pages may use this node: SCHEME://HOST[:PORT],…") var allowedOrigins: String?
+    @Flag(help: "Let others reach listeners that neither TLS nor anything else guards.") var insecure = false
     @Option(help: "embedded, or etcd://HOST:PORT[,HOST:PORT…]; etcds:// with TLS. (default: embedded)")
     var metadata: String?
     @Option(help: "User of the metadata store.") var metadataUser: String?
-    @Option(help: "Password of that user; better given as KEYSTEAD_METADATA_PASSWORD.") var metadataPassword: String?
+    @Option(help: "Password of that user. Others can read it here: better as KEYSTEAD_METADATA_PASSWORD or in a file.")
+    var metadataPassword: String?
+    @Option(help: "File that holds that password; others may not read it.") var metadataPasswordFile: String?
     @Option(help: "PEM file of who signed the metadata store's certificate.") var metadataCa: String?
     @Option(help: "PEM file of this node's certificate for the metadata store.") var metadataCertificate: String?
     @Option(help: "PEM file of that certificate's key.") var metadataKey: String?
@@ -70,7 +72,7 @@ struct SettingFlags: ParsableArguments {
     @Option(help: "Failure zone of this node.") var zone: String?
     @Option(help: "Share of shards relative to other nodes. (default: 1)") var weight: String?
     @Option(help: "Shards of a new cluster: a power of two, 16 to 4096. (default: 64)") var shards: String?
-    @Option(help: "Memory for memtables, block cache and log buffers together. (default: 1GiB)") var memory: String?
+    @Option(help: "Memory for stores, log, callers and peers together. (default: 1GiB)") var memory: String?
     @Option(help: "Event loops; 0 is one for each core. (default: 0)") var eventLoops: String?
     @Option(help: "Largest state, at most 16MiB. (default: 1MiB)") var limitsEntityBytes: String?
     @Option(help: "Most client connections at once. (default: 10000)") var limitsConnections: String?
@@ -79,13 +81,16 @@ struct SettingFlags: ParsableArguments {
     @Option(help: "Least level logged: trace, debug, info, notice, warning, error. (default: info)")
     var logLevel: String?
     @Option(help: "Log lines as text or json. (default: text)") var logFormat: String?
+    @Flag(help: "Start although the clock is more than 366 days ahead of the newest data.") var acceptClock = false
 
     /// The flags that were given, by setting name.
     var given: [String: String] {
         let all: [String: String?] = [
             "data-dir": dataDir, "listen": listen, "admin-listen": adminListen, "peer-listen": peerListen,
             "advertise": advertise, "advertise-admin": advertiseAdmin, "advertise-peer": advertisePeer,
+            "hosts": hosts, "allowed-origins": allowedOrigins, "insecure": insecure ? "true" : nil,
             "metadata": metadata, "metadata-user": metadataUser, "metadata-password": metadataPassword,
+            "metadata-password-file": metadataPasswordFile, "accept-clock": acceptClock ? "true" : nil,
             "metadata-ca": metadataCa, "metadata-certificate": metadataCertificate, "metadata-key": metadataKey,
             "peer-certificate": peerCertificate, "peer-key": peerKey, "peer-ca": peerCa, "cluster": cluster,
             "node-id": nodeID, "zone": zone, "weight": weight, "shards": shards, "memory": memory,

@@ -17,25 +17,28 @@ struct WALReport {
         }
     }
 
+    /// File names and headers are what stands on the disk.
+    private func show(_ line: String) { print(VisibleText.escaped(line, .state)) }
+
     func printTable() {
-        print("verdict\t\(verdictText)")
-        print("durable-lsn\t\(report.durableLSN)")
+        show("verdict\t\(verdictText)")
+        show("durable-lsn\t\(report.durableLSN)")
         for segment in report.segments {
             let end = segment.isClosedCleanly ? "closed cleanly" : segment.isSealed ? "sealed" : "open"
             let last = segment.lastLSN.map { "last-lsn \($0)" } ?? "empty"
-            print("segment\t\(segment.file)\t\(segment.records) records\t\(last)\t\(segment.storedBytes) bytes\t\(end)")
-            if let problem = segment.headerProblem { print("  header\t\(problem)") }
-            for damage in segment.damage { print("  damage\t\(text(damage))") }
-            if let torn = segment.tornTail, !torn.isBlank { print("  torn tail\t\(text(torn))") }
+            show("segment\t\(segment.file)\t\(segment.records) records\t\(last)\t\(segment.storedBytes) bytes\t\(end)")
+            if let problem = segment.headerProblem { show("  header\t\(problem)") }
+            for damage in segment.damage { show("  damage\t\(text(damage))") }
+            if let torn = segment.tornTail, !torn.isBlank { show("  torn tail\t\(text(torn))") }
         }
-        for number in report.missingSegments { print("segment\t\(number) is MISSING") }
+        for number in report.missingSegments { show("segment\t\(number) is MISSING") }
         for shard in report.shards {
             let positions = "positions \(shard.first.position) to \(shard.last.position)"
             let mark = shard.isQuarantined ? "\tQUARANTINED" : ""
-            print("shard\t\(shard.shard)\t\(shard.records) records\t\(positions)\(mark)")
-            if shard.damagedRecords > 0 { print("  damaged records\t\(shard.damagedRecords)") }
+            show("shard\t\(shard.shard)\t\(shard.records) records\t\(positions)\(mark)")
+            if shard.damagedRecords > 0 { show("  damaged records\t\(shard.damagedRecords)") }
             for hole in shard.holes {
-                print("  hole\tpositions \(hole.positions.lowerBound) to \(hole.positions.upperBound) in \(hole.file)")
+                show("  hole\tpositions \(hole.positions.lowerBound) to \(hole.positions.upperBound) in \(hole.file)")
             }
         }
     }

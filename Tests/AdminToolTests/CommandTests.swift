@@ -18,20 +18,16 @@ import Testing
     }
 
     private func command(_ words: [String], _ environment: [String: String]) async -> CommandResult {
-        switch words.count {
-        case 1: await run(words[0], environment: environment)
-        case 2: await run(words[0], words[1], environment: environment)
-        case 3: await run(words[0], words[1], words[2], environment: environment)
-        case 4: await run(words[0], words[1], words[2], words[3], environment: environment)
-        default: await run(words[0], words[1], words[2], words[3], words[4], environment: environment)
-        }
+        await run(words, environment: environment)
     }
 
     @Test(arguments: [
         ["put"], ["put", "nokey"], ["put", "a/b"], ["put", "a/b", "f", "--json", "1"], ["put", "a/b", "--json", "{"],
         ["put", "a/b", "--json", "1", "--ttl", "x"], ["get", "a/b", "--output", "xml"], ["get", "a/b", "--bogus"],
         ["get", "a/b", "--endpoint", "localhost:7070"], ["patch", "a/b", "{}", "--type", "diff"], ["nonsense"],
-        ["import", "k", "f"], ["import", "k", "-", "--id-field", "id", "--resume"],
+        ["import", "k", "f", "--format", "states"],
+        ["import", "k", "f", "--format", "full", "--id-field", "id"],
+        ["import", "k", "-", "--id-field", "id", "--resume"],
         ["delete", "a/b", "--if-match", "v"],
         ["put", "a/b", "--json", "1", "--if-absent", "--if-match", "1"], ["explain", "shard", "x"],
     ])

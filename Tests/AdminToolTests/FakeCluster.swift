@@ -24,7 +24,7 @@ final class FakeCluster: Sendable {
         }
     }
 
-    /// Runs one command against it.
+    /// Runs one command against it. Its own address reads `http://ADMIN` in what the command says.
     static func run(
         _ command: String, _ answers: [String: [ScriptedServer.Reaction]], isErrorTerminal: Bool = false,
         isOutputTerminal: Bool = false, environment: [String: String] = [:],
@@ -34,7 +34,12 @@ final class FakeCluster: Sendable {
             let words = command.split(separator: " ").map(String.init) + ["--admin", server.url]
             let result = await AdminToolTests.run(
                 words, environment: environment, isErrorTerminal: isErrorTerminal, isOutputTerminal: isOutputTerminal)
-            try check(result, server.requests)
+            func named(_ text: String) -> String {
+                text.split(separator: server.url, omittingEmptySubsequences: false).joined(separator: "http://ADMIN")
+            }
+            let named = CommandResult(
+                status: result.status, output: named(result.output), errors: named(result.errors))
+            try check(named, server.requests)
         }
     }
 }

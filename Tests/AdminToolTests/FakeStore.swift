@@ -7,6 +7,7 @@ final class FakeStore: Sendable {
     struct Stored: Sendable {
         var state: String
         var contentType: String
+        var ttl: UInt64?
         var version: Int
     }
 
@@ -40,9 +41,15 @@ final class FakeStore: Sendable {
     /// How many puts took effect.
     var version: Int { state.withLock { $0.version } }
 
-    func put(_ key: String, _ text: String, contentType: String = "application/json") {
+    /// What is stored, without versions.
+    var contents: [String: [String]] {
+        entities.mapValues { [$0.state, $0.contentType, $0.ttl.map(String.init) ?? "-"] }
+    }
+
+    func put(_ key: String, _ text: String, contentType: String = "application/json", ttl: UInt64? = nil) {
         state.withLock {
-            $0.version += 1; $0.entities[key] = Stored(state: text, contentType: contentType, version: $0.version)
+            $0.version += 1
+            $0.entities[key] = Stored(state: text, contentType: contentType, ttl: ttl, version: $0.version)
         }
     }
 
@@ -51,10 +58,13 @@ final class FakeStore: Sendable {
         if request.uri.hasPrefix("/v1/entities/"), request.uri.contains("?") { return list(request.uri) }
         let key = percentDecoded(request.uri.dropFirst("/v1/entities/".count))
         guard let found = entities[key] else { return .answer(404, [:], problem("not-found")) }
-        return .answer(200, ["ETag": "\"\(found.version)\"", "Content-Type": found.contentType], found.state)
+        var fields = ["ETag": "\"\(found.version)\"", "Content-Type": found.contentType]
+        fields["Keystead-TTL"] = found.ttl.map(String.init)
+        return .answer(200, fields, found.state)
     }
 
     private func batch(_ body: String) -> ScriptedServer.Reaction {
+        guard body != "\n" else { return .answer(200, ["Keystead-Cluster": "fake"], "") }
         let number = state.withLock {
             $0.batches += 1; return $0.batches
         }
@@ -73,7 +83,9 @@ final class FakeStore: Sendable {
 
     private func run(_ line: String) -> String {
         var fields: [String: String] = [:]
-        for (name, value) in JSONText(Array(line.utf8))?.members ?? [] { fields[name.string ?? ""] = value.string }
+        for (name, value) in JSONText(Array(line.utf8))?.members ?? [] {
+            fields[name.string ?? ""] = value.string ?? value.numberText
+        }
         guard fields["op"] == "put", let key = fields["key"], let text = fields["text"],
             let type = fields["content-type"], let idempotencyKey = fields["idempotency-key"]
         else { return #"{"status":400,"error":\#(problem("bad-request"))}"# }
@@ -81,7 +93,8 @@ final class FakeStore: Sendable {
         return state.withLock { state in
             if let version = state.replies[key + idempotencyKey] { return #"{"status":204,"etag":"\"\#(version)\""}"# }
             state.version += 1
-            state.entities[key] = Stored(state: text, contentType: type, version: state.version)
+            let ttl = fields["ttl"].flatMap { UInt64($0) }
+            state.entities[key] = Stored(state: text, contentType: type, ttl: ttl, version: state.version)
             state.replies[key + idempotencyKey] = state.version
             return #"{"status":204,"etag":"\"\#(state.version)\""}"#
         }
@@ -103,7 +116,10 @@ final class FakeStore: Sendable {
             guard let stored else { return nil }
             var item: [UInt8] = Array(
                 #"{"key":"\#(key)","etag":"\"\#(stored.version)\"","bytes":\#(stored.state.utf8.count),"#.utf8)
-            item += Array(#""content-type":"\#(stored.contentType)","updated":"now","#.utf8)
+            item += Array(#""content-type":"#.utf8)
+            JSONString.append(stored.contentType, to: &item)
+            item += Array(#","updated":"now","#.utf8)
+            if let ttl = stored.ttl { item += Array(#""ttl":\#(ttl),"#.utf8) }
             if JSONText(Array(stored.state.utf8)) != nil {
                 item += Array(#""json": \#(stored.state) }"#.utf8)
             } else {

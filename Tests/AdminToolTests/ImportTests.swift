@@ -7,34 +7,99 @@ import Testing
 @testable import AdminTool
 
 @Suite struct ImportLineTests {
+    private static func state(_ id: String, _ line: String) -> ImportLine {
+        .entity(.init(id: id, state: Array(line.utf8)))
+    }
+
     @Test(arguments: [
-        (#"{"id":"a"}"#, ImportLine.entity(id: "a")), (#"{"id":7}"#, .entity(id: "7")),
-        (#"{"id":1.50e3}"#, .entity(id: "1.50e3")),
-        (#" {"x":{"id":"no"}, "\u0069d" : "a\/b\u00e9"} "#, .entity(id: "a/bé")), ("", .blank), (" \t\r", .blank),
-        (#"{"x":1}"#, .refused(#"no member "id""#)),
-        (#"{"id":"a","id":"a"}"#, .refused(#"member "id" stands 2 times"#)),
-        (#"{"id":null}"#, .refused(#""id" is neither a string nor a number"#)),
-        (#"{"id":true}"#, .refused(#""id" is neither a string nor a number"#)),
-        (#"{"id":["a"]}"#, .refused(#""id" is neither a string nor a number"#)),
-        (#"{"id":""}"#, .refused(#""id" is empty"#)),
-        (#"{"id":"\ud800"}"#, .refused(#""id" holds half a surrogate pair"#)),
-        (#"["id"]"#, .refused("not a JSON object")),
-        (#"{"id":"a"} x"#, .refused("not a JSON object")), (#"{"id":"a""#, .refused("not a JSON object")),
+        (#"{"id":"a"}"#, "a"), (#"{"id":7}"#, "7"), (#"{"id":1.50e3}"#, "1.50e3"),
+        (#" {"x":{"id":"no"}, "\u0069d" : "a\/b\u00e9"} "#, "a/bé"),
     ])
-    func linesNameTheirEntity(line: String, expected: ImportLine) {
-        #expect(ImportLine(Array(line.utf8)[...], idField: "id") == expected)
+    func statesNameTheirEntity(line: String, id: String) {
+        let expected = Self.state(id, line)
+        #expect(ImportLine(Array(line.utf8)[...], .states(idField: "id"), kind: "k") == expected)
+    }
+
+    @Test(arguments: [
+        (#"{"x":1}"#, #"no member "id""#), (#"{"id":"a","id":"a"}"#, #"member "id" stands 2 times"#),
+        (#"{"id":null}"#, #""id" is neither a string nor a number"#),
+        (#"{"id":true}"#, #""id" is neither a string nor a number"#),
+        (#"{"id":["a"]}"#, #""id" is neither a string nor a number"#), (#"{"id":""}"#, #""id" is empty"#),
+        (#"{"id":"\ud800"}"#, #""id" holds half a surrogate pair"#), (#"["id"]"#, "not a JSON object"),
+        (#"{"id":"a"} x"#, "not a JSON object"), (#"{"id":"a""#, "not a JSON object"),
+    ])
+    func statesWithoutAnIdAreRefused(line: String, reason: String) {
+        #expect(ImportLine(Array(line.utf8)[...], .states(idField: "id"), kind: "k") == .refused(reason))
+    }
+
+    @Test(arguments: ["", " \t\r"])
+    func blankLinesAreNone(line: String) {
+        for format in [LineFormat.states(idField: "id"), .full] {
+            #expect(ImportLine(Array(line.utf8)[...], format, kind: "k") == .blank)
+        }
     }
 
     @Test func bytesThatAreNoTextAreRefused() {
-        #expect(ImportLine([0x7B, 0xFF, 0x7D], idField: "id") == .refused("not valid UTF-8"))
+        for format in [LineFormat.states(idField: "id"), .full] {
+            #expect(ImportLine([0x7B, 0xFF, 0x7D], format, kind: "k") == .refused("not valid UTF-8"))
+        }
+    }
+
+    @Test func fullLinesSayEverything() {
+        let line = #"{"ttl":9,"key":"k/a/b","base64":"AP8=","content-type":"image/x"}"#
+        let expected = ImportLine.Content(id: "a/b", state: [0, 255], contentType: "image/x", ttlSeconds: 9)
+        #expect(ImportLine(Array(line.utf8)[...], .full, kind: "k") == .entity(expected))
+    }
+
+    @Test func aFullLineOfAnotherKindIsRefused() {
+        let line = Array(#"{"key":"other/a","text":"x"}"#.utf8)
+        #expect(
+            ImportLine(line[...], .full, kind: "k")
+                == .refused("other/a is not of the kind k; import its kind by itself"))
+    }
+
+    @Test(
+        arguments: [
+            ([0xFF, 0xFE, 0x7B, 0], "UTF-16"), ([0xFE, 0xFF, 0, 0x7B], "UTF-16"), ([0x7B, 0, 0x22, 0], "UTF-16"),
+            ([0, 0x7B], "UTF-16"), ([0xFF, 0xFE, 0, 0], "UTF-32"), ([0x1F, 0x8B, 8], "gzip"),
+            ([0xEF, 0xBB, 0xBF], nil),
+            ([0x7B, 0x7D], nil), ([], nil),
+        ] as [([UInt8], String?)])
+    func otherEncodingsAreTold(bytes: [UInt8], name: String?) { #expect(ImportEncoding.foreign(bytes[...]) == name) }
+}
+
+@Suite struct ImportChoiceTests {
+    private func choice(_ named: LineFormatName? = nil, _ idField: String? = nil) -> ImportChoice {
+        ImportChoice(input: "in", named: named, idField: idField)
+    }
+
+    @Test func theFirstLineTellsWhatTheLinesAre() throws {
+        let full = Array(#"{"key":"k/a","text":"x"}"#.utf8)[...]
+        let state = Array(#"{"key":"a","n":1}"#.utf8)[...]
+        #expect(try choice().format(of: full, number: 1) == .full)
+        #expect(try choice(nil, "id").format(of: full, number: 1) == .full)
+        #expect(try choice(.states, "key").format(of: full, number: 1) == .states(idField: "key"))
+        #expect(try choice(nil, "key").format(of: state, number: 1) == .states(idField: "key"))
+        // With something wrong in it, it is refused as a full line, which says what.
+        #expect(try choice().format(of: state, number: 1) == .full)
+        #expect(try choice(.full).format(of: Array("?".utf8)[...], number: 1) == .full)
+    }
+
+    @Test(arguments: ["{}", "?", "[1]"])
+    func aLineThatTellsNothingIsAsked(line: String) {
+        let error = #expect(throws: CommandFailure.self) {
+            try choice().format(of: Array(line.utf8)[...], number: 3)
+        }
+        #expect(error?.status == .usage)
+        #expect(error?.message?.contains("line 3 of in") == true)
     }
 }
 
 @Suite struct ImportLanesTests {
     private func line(_ number: UInt64, _ id: String, bytes: Int = 10) -> ImportLanes.Line {
         .init(
-            number: number, mark: InputMark(offset: number * 100, line: number - 1), id: id,
-            state: Array(repeating: 0x20, count: bytes))
+            number: number, mark: InputMark(offset: number * 100, line: number - 1),
+            content: .init(id: id, state: Array(repeating: 0x20, count: bytes)))
     }
 
     @Test func anIdKeepsToItsLane() {
@@ -95,8 +160,11 @@ import Testing
 }
 
 @Suite struct ImportProgressTests {
-    @Test func progressRoundTrips() {
-        var progress = ImportProgress(kind: "k", idField: "i\"d", run: .max)
+    @Test(arguments: [nil, LineFormat.full, .states(idField: "i\"d")])
+    func progressRoundTrips(format: LineFormat?) {
+        let origin = ImportProgress.Origin(
+            kind: "k", format: format, cluster: format == nil ? nil : "c", byteCount: 5, modified: 7)
+        var progress = ImportProgress(origin, run: .max)
         progress.mark = InputMark(offset: 12_345, line: 99)
         progress.blank = 3
         progress.refused = 4
@@ -105,12 +173,23 @@ import Testing
         #expect(progress.written == 92)
     }
 
-    @Test(arguments: [
-        "", "{}",
-        #"{"version":2,"kind":"k","id-field":"i","run":1,"offset":0,"line":0,"blank":0,"refused":0,"prefix-hash":0}"#,
-        #"{"version":1,"kind":"k","id-field":"i","run":1,"offset":9,"line":1,"blank":1,"refused":1,"prefix-hash":0}"#,
-    ])
-    func otherFilesAreNoProgress(text: String) { #expect(ImportProgress(Array(text.utf8)) == nil) }
+    @Test(arguments: [("version\":2", "version\":1"), ("blank\":0", "blank\":9"), ("kind", "kin"), ("{", "")])
+    func otherFilesAreNoProgress(part: String, instead: String) {
+        let text = String(decoding: ImportProgress(.init(kind: "k"), run: 1).encoded, as: UTF8.self)
+        #expect(ImportProgress(Array(text.utf8)) != nil)
+        let parts = text.split(separator: part, maxSplits: 1, omittingEmptySubsequences: false)
+        #expect(ImportProgress(Array(parts.joined(separator: instead).utf8)) == nil)
+    }
+
+    @Test func anotherClusterIsRefused() throws {
+        let progress = ImportProgress(.init(kind: "k", cluster: "c1"), run: 1)
+        try progress.check(cluster: "c1", input: "in")
+        try ImportProgress(.init(kind: "k"), run: 1).check(cluster: "c1", input: "in")
+        for other in ["c2", nil] {
+            let error = #expect(throws: CommandFailure.self) { try progress.check(cluster: other, input: "in") }
+            #expect(error?.status == .refused)
+        }
+    }
 }
 
 @Suite struct ImportTests {
@@ -121,7 +200,7 @@ import Testing
     @Test func exportGivesTheLinesBack() async throws {
         let directory = TemporaryDirectory()
         let store = FakeStore()
-        let text = lines(0..<1200) + "{\"id\":\"é\\u0041\"}\t\r\n\n   \n" + #"{"id":7}"#
+        let text = lines(0..<1200) + "{\"id\":\"é\\u0041\"}\t\n\n   \n" + #"{"id":7}"#
         let path = try directory.write("in", text)
         try await store.serve { url, _ in
             let result = await run("import", "k", path, "--id-field", "id", "--endpoint", url)
@@ -208,7 +287,8 @@ import Testing
         let result = await run(
             "import", "k", path, "--id-field", "id", "--endpoint", ScriptedServer.deadURL)
         #expect(result.status == .unreachable)
-        #expect(result.errors.contains("--resume"))
+        #expect(!result.errors.contains("--resume"))
+        #expect(directory.names == ["in"])
     }
 
     @Test func anInterruptedImportIsResumed() async throws {
@@ -248,18 +328,75 @@ import Testing
     @Test func aResumeChecksThatItIsTheSameImport() async throws {
         let directory = TemporaryDirectory()
         let path = try directory.write("in", lines(0..<100))
-        var progress = ImportProgress(kind: "k", idField: "id", run: 1)
+        let input = try InputFile(path: path)
+        var origin = ImportProgress.Origin(kind: "k", format: .states(idField: "id"), cluster: "c1")
+        (origin.byteCount, origin.modified) = (input.byteCount ?? 0, input.modified)
+        var progress = ImportProgress(origin, run: 1)
         progress.mark = InputMark(offset: 100, line: 4)
         progress.prefixHash = XXH64.hash(Array(lines(0..<100).utf8.prefix(100)), seed: 0)
-        _ = try directory.write("in.keystead-import", String(decoding: progress.encoded, as: UTF8.self))
+        func save() throws {
+            _ = try directory.write("in.keystead-import", String(decoding: progress.encoded, as: UTF8.self))
+        }
+        try save()
         #expect(await run("import", "other", path, "--id-field", "id", "--resume").status == .refused)
         #expect(await run("import", "k", path, "--id-field", "other", "--resume").status == .refused)
-        _ = try directory.write("in", lines(1..<100))
-        let changed = await run("import", "k", path, "--id-field", "id", "--resume")
-        #expect(changed.status == .refused)
-        #expect(changed.errors.contains("has changed"))
+        #expect(await run("import", "k", path, "--format", "full", "--resume").status == .refused)
+        progress.origin.modified += 1
+        try save()
+        let touched = await run("import", "k", path, "--resume")
+        #expect(touched.status == .refused)
+        #expect(touched.errors.contains("has changed"))
+        progress.origin.modified -= 1
+        progress.prefixHash += 1
+        try save()
+        #expect(await run("import", "k", path, "--resume").errors.contains("has changed"))
         _ = try directory.write("in.keystead-import", "?")
         #expect(await run("import", "k", path, "--id-field", "id", "--resume").status == .refused)
+    }
+
+    /// The server at the address is another cluster's now: nothing is sent, and the progress stays for the first.
+    @Test func aResumeBelongsToItsCluster() async throws {
+        let directory = TemporaryDirectory()
+        let path = try directory.write("in", lines(0..<10))
+        let input = try InputFile(path: path)
+        let origin = ImportProgress.Origin(
+            kind: "k", format: .states(idField: "id"), cluster: "first", byteCount: input.byteCount ?? 0,
+            modified: input.modified)
+        var progress = ImportProgress(origin, run: 1)
+        progress.prefixHash = XXH64.hash([UInt8](), seed: 0)
+        _ = try directory.write("in.keystead-import", String(decoding: progress.encoded, as: UTF8.self))
+        let store = FakeStore()
+        try await store.serve { url, _ in
+            let result = await run("import", "k", path, "--resume", "--endpoint", url)
+            #expect(result.status == .refused)
+            #expect(result.errors.contains("went into cluster first, and this is cluster fake"))
+            #expect(store.entities.isEmpty)
+            #expect(directory.names == ["in", "in.keystead-import"])
+        }
+    }
+
+    @Test func lineEndsAndAByteOrderMarkAreNoPartOfAState() async throws {
+        let directory = TemporaryDirectory()
+        let store = FakeStore()
+        let path = try directory.write("in", "\u{FEFF}{\"id\":1}\r\n\r\n{\"id\":2}\r\n{\"id\":3}\r")
+        try await store.serve { url, _ in
+            let result = await run("import", "k", path, "--id-field", "id", "--endpoint", url)
+            #expect(result.status == .done)
+            let expected = ["k/1": #"{"id":1}"#, "k/2": #"{"id":2}"#, "k/3": #"{"id":3}"#]
+            #expect(store.entities.mapValues(\.state) == expected)
+        }
+    }
+
+    @Test func aFileOfAnotherEncodingIsNamed() async throws {
+        let directory = TemporaryDirectory()
+        let store = FakeStore()
+        try AtomicFile.replace(directory.path + "/in", with: [0xFF, 0xFE, 0x7B, 0, 0x7D, 0])
+        try await store.serve { url, _ in
+            let result = await run("import", "k", directory.path + "/in", "--id-field", "id", "--endpoint", url)
+            #expect(result.status == .refused)
+            #expect(result.errors.contains("is UTF-16: make it UTF-8 first"))
+            #expect(directory.names == ["in"])
+        }
     }
 
     /// Another import of the same file is another intent: it writes again what has been changed since.
@@ -274,50 +411,5 @@ import Testing
                 store.put("k/e0", "changed since")
             }
         }
-    }
-}
-
-@Suite struct ExportTests {
-    @Test(arguments: [
-        ("{}", true), ("{\"a\":1}\r", true), (" {} ", true), ("{\n}", false), ("[]", false), ("1", false), ("", false),
-        ("text", false),
-    ])
-    func onlyObjectsOnOneLineAreLines(state: String, can: Bool) {
-        #expect(ExportLine.canCarry(Array(state.utf8)) == can)
-    }
-
-    @Test func whatLinesCannotCarryIsNamedAndCounted() async throws {
-        let store = FakeStore()
-        store.put("k/a", "{}")
-        store.put("k/b", "plain", contentType: "text/plain")
-        store.put("k/c", "{\n}")
-        store.put("k/d", "{ }")
-        try await store.serve { url, _ in
-            let result = await run("export", "k", "--endpoint", url)
-            #expect(result.status == .failed)
-            #expect(result.output == "{}\n{ }\n")
-            #expect(result.errors.contains("k/b left out: its state is not JSON"))
-            #expect(result.errors.contains("k/c left out: its state is JSON of several lines"))
-            #expect(result.errors.contains("2 entities exported, 2 left out"))
-        }
-    }
-
-    /// The list shows the value without the white space around it; the bytes are asked for then.
-    @Test func spaceAroundAStateIsKept() async throws {
-        let store = FakeStore()
-        store.put("k/a", " {\"a\": 1}\t")
-        try await store.serve { url, _ in
-            #expect(await run("export", "k", "--endpoint", url).output == " {\"a\": 1}\t\n")
-        }
-    }
-
-    @Test func aFailedExportLeavesNothingBehind() async throws {
-        let directory = TemporaryDirectory()
-        _ = try directory.write("out", "before")
-        let result = await run(
-            "export", "k", "--to", directory.path + "/out", "--endpoint", ScriptedServer.deadURL)
-        #expect(result.status == .unreachable)
-        #expect(directory.names == ["out"])
-        #expect(try await directory.read("out") == "before")
     }
 }

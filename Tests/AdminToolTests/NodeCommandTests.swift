@@ -60,7 +60,8 @@ import Testing
         ]
         try await FakeCluster.run("node drain n1 --dry-run", answers) { result, _ in
             #expect(result.status == .done)
-            #expect(result.output.hasSuffix("nothing has changed; to carry it out: keysteadctl node drain n1\n"))
+            let command = "keysteadctl node drain n1 --admin http://ADMIN"
+            #expect(result.output.hasSuffix("nothing has changed; to carry it out: \(command)\n"))
         }
         #expect(await run("node", "drain", "n1", "--dry-run", "--wait").status == .usage)
     }

@@ -25,14 +25,14 @@ import Testing
     func everyShardIsSeen(count: Int) throws {
         for shard in 0..<count {
             let owners = (0..<count).map { $0 == shard ? "n2" : "n1" }
-            let drawing = RingDrawing(try picture(Sample.cluster(owners)), colours: false).text
+            let drawing = text(of: RingDrawing(try picture(Sample.cluster(owners))))
             #expect(drawing.split(separator: "\n").prefix(24).contains { $0.contains("B") })
         }
     }
 
     @Test func largeRingsAreRows() throws {
         let owners = (0..<128).map { $0 % 2 == 0 ? "n1" : "n2" }
-        let drawing = RingDrawing(try picture(Sample.cluster(owners, moves: [65: "n1"])), colours: false).text
+        let drawing = text(of: RingDrawing(try picture(Sample.cluster(owners, moves: [65: "n1"]))))
         let row = String(repeating: "AB", count: 32)
         #expect(
             drawing == """
@@ -181,3 +181,5 @@ import Testing
         }
     }
 }
+
+private func text(of drawing: RingDrawing) -> String { drawing.lines.map { $0.text(false) + "\n" }.joined() }

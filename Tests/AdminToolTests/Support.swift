@@ -19,15 +19,19 @@ func run(
     await run(arguments, environment: environment, isErrorTerminal: isErrorTerminal)
 }
 
+/// Longer than a loaded machine takes for an answer.
+private let ample = Duration.seconds(100)
+
 func run(
     _ arguments: [String], environment: [String: String] = [:], isErrorTerminal: Bool = false,
-    isOutputTerminal: Bool = false
+    isOutputTerminal: Bool = false, patience: Duration? = nil
 ) async -> CommandResult {
     let output = Mutex<[UInt8]>([])
     let errors = Mutex<[UInt8]>([])
     let console = Console(
         environment: environment, isErrorTerminal: isErrorTerminal, isOutputTerminal: isOutputTerminal,
-        output: { bytes in output.withLock { $0 += bytes } }, error: { bytes in errors.withLock { $0 += bytes } })
+        patience: patience ?? ample, output: { bytes in output.withLock { $0 += bytes } },
+        error: { bytes in errors.withLock { $0 += bytes } })
     let status = await Tool.run(arguments, console: console)
     return CommandResult(
         status: status, output: String(decoding: output.withLock { $0 }, as: UTF8.self),
@@ -73,6 +77,13 @@ final class TemporaryDirectory {
     func read(_ name: String) async throws -> String {
         String(decoding: try await InputFile.contents(of: path + "/" + name, bytesMax: 1 << 30), as: UTF8.self)
     }
+}
+
+/// The mode of a file, after it was set where that is asked for.
+func permissions(_ path: String, set mode: mode_t? = nil) -> mode_t {
+    if let mode { chmod(path, mode) }
+    var status = stat()
+    return stat(path, &status) == 0 ? status.st_mode & 0o7777 : 0
 }
 
 /// A problem document as the server writes it.

@@ -68,6 +68,49 @@ private func id(_ text: String) throws -> NodeID { try #require(NodeID(text)) }
         #expect(throws: RecordError.self) { try ShardRecord(decoding: Array(text.utf8), of: .shard(ShardID(1))) }
     }
 
+    /// Numbers that would run over as they are counted on, and texts that would not go back into a value.
+    @Test func numbersAndTextsAreBounded() throws {
+        func refuses<Record: MetadataRecord>(_ type: Record.Type, _ json: String) -> Bool {
+            (try? Record(decoding: Array(json.utf8), of: .config)) == nil
+        }
+        let end = "18446744073709551615"
+        let next = "\(Limits.counterMax + 1)"
+        for number in [end, next] {
+            #expect(refuses(MapRevision.self, #"{"format":1,"revision":\#(number)}"#))
+            #expect(refuses(NodeSession.self, #"{"boots":\#(number),"format":1}"#))
+            #expect(
+                refuses(
+                    ShardRecord.self,
+                    #"{"epoch":\#(number),"format":1,"in-sync":["n1"],"primary":"n1","replicas":["n1"]}"#))
+            #expect(OperationID("op-\(number)") == nil)
+        }
+        #expect(OperationID("op-\(Limits.counterMax)")?.next.number == Limits.counterMax + 1)
+        let nodes = (1...17).map { #""n\#($0)""# }.joined(separator: ",")
+        #expect(
+            refuses(
+                ShardRecord.self,
+                #"{"epoch":1,"format":1,"in-sync":["n1"],"primary":"n1","replicas":[\#(nodes)]}"#))
+        let long = String(repeating: "z", count: Limits.recordTextBytesMax + 1)
+        #expect(
+            refuses(
+                NodeRecord.self,
+                #"{"admin":"","boots":3,"format":1,"id":"n1","listen":"","peer":"","state":"active","#
+                    + #""store":"0123456789abcdef0000000000000001","weight-thousandths":1,"zone":"\#(long)"}"#))
+        for shard in ["4096", end] {
+            #expect(
+                refuses(
+                    OperationRecord.self,
+                    #"{"bytes-per-second":0,"created-ms":1,"detail":"","format":1,"id":"op-1","kind":"move","#
+                        + #""moves":[{"from":"n1","shard":\#(shard),"to":"n2"}],"state":"running"}"#))
+        }
+        #expect(
+            refuses(
+                ClusterConfig.self,
+                #"{"cluster":"0123456789abcdef0000000000000001","created-ms":1,"format":1,"hash":"xxh64","#
+                    + #""hash-seed":"ffffffffffffffff","hash-version":1,"name":"o","shards":8192}"#))
+        #expect(MetadataRevision(.max).next == MetadataRevision(.max))
+    }
+
     @Test func keysNameWhatTheyHold() throws {
         #expect(MetadataKey.shard(ShardID(17)).text == "shards/17")
         #expect(MetadataKey("shards/17").shardID == ShardID(17))

@@ -133,18 +133,106 @@ import Testing
             OperationRecord(id: "op-1", kind: .rebalance, state: .paused, moves: moves(0...1, to: n2), created: .zero))
         #expect(try pass(store) == [])
         put(&store, OperationRecord(id: "op-1", kind: .rebalance, moves: moves(0...1, to: n2), created: .zero))
-        store.setAlive(n2, false)
-        #expect(try pass(store) == [], "a rebalance waits for its target")
-        store.setAlive(n2, true)
         try settle(&store)
         #expect(try underWay(store).count == 2)
-        // Under way, it ends when the target does, and begins again with it.
+    }
+
+    /// A target that dies is not waited for: its shards go to those who live, and where nobody has a use for them the
+    /// operation ends and says why.
+    @Test func aRebalanceGoesOnWithoutADeadTarget() throws {
+        for state in [OperationRecord.State.running, .paused] {
+            var store = try store()
+            put(
+                &store,
+                OperationRecord(
+                    id: "op-1", kind: .rebalance, state: state, moves: moves(0...4, to: n2), created: .zero))
+            try settle(&store)
+            #expect(try underWay(store).isEmpty == (state == .paused))
+            store.setAlive(n2, false)
+            try settle(&store)
+            let operation = try #require(try store.map().operation("op-1"))
+            #expect(operation.state == state && !operation.moves.isEmpty)
+            #expect(operation.moves.allSatisfy { $0.to == n3 })
+            #expect(operation.detail.hasPrefix("n2 is not alive: "))
+            #expect(try underWay(store).values.allSatisfy { $0.to == n3 })
+            // It comes back in the middle, and finds that others do its part.
+            store.setAlive(n2, true)
+            try settle(&store)
+            #expect(try store.map().operation("op-1")?.moves == operation.moves)
+        }
+        var store = try store(["n1", "n2"])
+        put(&store, OperationRecord(id: "op-1", kind: .rebalance, moves: moves(0...4, to: n2), created: .zero))
+        try settle(&store)
         store.setAlive(n2, false)
         try settle(&store)
+        let ended = try #require(try store.map().operation("op-1"))
+        #expect(ended.state == .failed && ended.moves == [] && ended.finished != nil)
+        #expect(ended.detail.hasPrefix("n2 is not alive: ") && ended.detail.hasSuffix("moves are dropped"))
         #expect(try underWay(store).isEmpty)
+    }
+
+    @Test func whatADeadSourceHasStaysThere() throws {
+        var store = try store()
+        for shard in UInt32(8)...15 { set(&store, shard, on: n2) }
+        let planned = moves(0...1, to: n3) + (8...9).map { PlannedMove(shard: ShardID($0), from: n2, to: n3) }
+        put(&store, OperationRecord(id: "op-1", kind: .rebalance, moves: planned, created: .zero))
+        try settle(&store)
+        store.setAlive(n2, false)
+        try settle(&store)
+        #expect(try store.map().operation("op-1")?.moves.map(\.shard.rawValue) == [0, 1])
+        // What has been handed over has arrived, though the dead one has still to put it away.
+        set(&store, 0, on: n3)
+        set(&store, 1, on: n3, ShardMove(stage: .retire, from: n1, to: n3, operation: "op-1"))
+        #expect(try store.map().operation("op-1")?.state == .running)
+        store.setAlive(n1, false)
+        store.run(
+            try #require(
+                Controller.candidacy(of: n3, session: store.entry(.session(n3))?.session, in: try store.map())))
+        for transaction in Controller.pass(try store.map(), as: n3, now: .zero) { store.run(transaction) }
+        #expect(try store.map().operation("op-1")?.state == .done)
+        #expect(try underWay(store).keys.sorted() == [1], "the source puts it away when it is back")
+    }
+
+    @Test func aMoveFailsWithADeadNode() throws {
+        for dead in [n2, n3] {
+            var store = try store()
+            set(&store, 0, on: n3)
+            let move = PlannedMove(shard: ShardID(0), from: n3, to: n2)
+            put(&store, OperationRecord(id: "op-1", kind: .move, moves: [move], created: .zero))
+            try settle(&store)
+            #expect(try underWay(store).count == 1)
+            store.setAlive(dead, false)
+            try settle(&store)
+            #expect(try store.map().operation("op-1")?.state == .failed)
+            #expect(try store.map().operation("op-1")?.detail == "\(dead) is not alive: nothing was moved")
+            #expect(try underWay(store).isEmpty)
+        }
+    }
+
+    /// The node may come back, and then goes on with it: nobody else has what it holds.
+    @Test func aDrainWaitsForItsNode() throws {
+        var store = try store()
+        store.put(.node(n2), NodeRecord.named("n2", .draining))
+        set(&store, 0, on: n2)
+        let move = PlannedMove(shard: ShardID(0), from: n2, to: n3)
+        put(&store, OperationRecord(id: "op-1", kind: .drain, node: n2, moves: [move], created: .zero))
+        store.setAlive(n2, false)
+        try settle(&store)
+        #expect(try store.map().operation("op-1")?.state == .running && underWay(store).isEmpty)
         store.setAlive(n2, true)
         try settle(&store)
-        #expect(try underWay(store).count == 2)
+        #expect(try underWay(store).count == 1)
+    }
+
+    @Test func aRemovedTargetIsPlannedAround() throws {
+        var store = try store()
+        put(&store, OperationRecord(id: "op-1", kind: .rebalance, moves: moves(0...4, to: n2), created: .zero))
+        store.put(.node(n2), NodeRecord.named("n2", .removed))
+        store.setAlive(n2, false)
+        try settle(&store)
+        let operation = try #require(try store.map().operation("op-1"))
+        #expect(operation.moves.allSatisfy { $0.to == n3 } && !operation.moves.isEmpty)
+        #expect(operation.detail.hasPrefix("n2 is removed: "))
     }
 
     @Test func leftoversAreCleared() throws {

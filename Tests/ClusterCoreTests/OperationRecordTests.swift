@@ -19,10 +19,10 @@ import Testing
                 + #""plan":"p17-00c0ffee","state":"running"}"#)
         let drain = OperationRecord(
             id: "op-4", kind: .drain, state: .done, node: .named("n1"), created: .zero,
-            finished: Timestamp(milliseconds: .max))
+            finished: Timestamp(milliseconds: Limits.timeMillisecondsMax))
         try check(
             drain,
-            #"{"bytes-per-second":0,"created-ms":0,"detail":"","finished-ms":18446744073709551615,"format":1,"#
+            #"{"bytes-per-second":0,"created-ms":0,"detail":"","finished-ms":253402300799999,"format":1,"#
                 + #""id":"op-4","kind":"drain","moves":[],"node":"n1","state":"done"}"#)
         try check(Throttle(bytesPerSecond: 10), #"{"bytes-per-second":10,"format":1}"#)
         try check(ControllerSeat(node: .named("n1")), #"{"format":1,"node":"n1"}"#)

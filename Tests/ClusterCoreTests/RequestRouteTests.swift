@@ -131,6 +131,42 @@ import Testing
         #expect(isForward(step(&route, owner: there, from: late).step))
     }
 
+    /// An owner that takes every connection and answers nothing hangs: it is asked twice, and then callers hear so.
+    @Test func anOwnerThatAnswersNothingIsNotAskedForEver() {
+        for isWrite in [true, false] {
+            var route = route(isWrite: isWrite, mayRepeat: true)
+            var now: UInt64 = 0
+            var attempts = 0
+            while true {
+                let (at, next) = step(&route, owner: there, from: now)
+                if let code = code(next) {
+                    #expect(code == (isWrite ? .outcomeUnknown : .shardUnavailable))
+                    break
+                }
+                attempts += 1
+                now = at.nanoseconds / 1_000_000 + UInt64(Limits.peerAwaitedSilenceMilliseconds)
+                route.answerLost("silent", now: time(now))
+            }
+            #expect(attempts == 2 && now < 5000)
+        }
+    }
+
+    /// Whoever has answered since is asked on, however late its next answer is.
+    @Test func anOwnerThatIsSlowIsWaitedFor() {
+        var route = route(mayRepeat: true)
+        route.answerLost("reset", now: time(5))
+        route.notOwner(now: time(20))
+        let late = 20 + 2 * Limits.routeLostMilliseconds
+        #expect(isForward(step(&route, owner: there, from: late).step))
+        route.answerLost("reset", now: time(late + 5))
+        #expect(isForward(step(&route, owner: there, from: late + 5).step))
+        let found = Answer.found(
+            StoredRecord(
+                version: Position(1), updatedAt: .zero, expiresAt: nil, contentType: [UInt8](), state: [UInt8]()),
+            ShardPosition(shard: ShardID(0), position: Position(1)))
+        #expect(route.answered(found, now: time(9_999)) != nil)
+    }
+
     @Test func afterALossNoRefusalSaysThatNothingHappened() {
         let refused = Answer.refused(Problem(.overloaded, "full"), currentVersion: nil, nil)
         var route = route(mayRepeat: true)

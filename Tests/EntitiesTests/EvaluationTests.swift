@@ -139,6 +139,32 @@ import Testing
         #expect(refusal == Refusal(code: present ? .badRequest : .preconditionFailed, version: 7))
     }
 
+    /// A write asks whether the entity is as old as its sender believes; an absent one has no date.
+    @Test(
+        arguments: [
+            (nil, 499, false), (nil, 500, true), (nil, .max, true), (.any, 0, true), (.versions([6]), .max, false),
+        ] as [(Preconditions.Condition?, UInt64, Bool)])
+    func datesHoldWritesBack(ifMatch: Preconditions.Condition?, unmodified: UInt64, holds: Bool) throws {
+        let current = StoredRecord(
+            version: Position(7), updatedAt: Timestamp(milliseconds: 500_000), expiresAt: nil, contentType: [],
+            state: bytes("{}"))
+        // The other date bears on reads only.
+        let conditions = Preconditions(ifMatch: ifMatch, ifModifiedSince: .max, ifUnmodifiedSince: unmodified)
+        #expect(!conditions.isEmpty)
+        for action in [Self.put, Self.patch, .delete] {
+            let refusal = Self.refusal(try Self.evaluate(action, on: current, if: conditions))
+            #expect(refusal == (holds ? nil : Refusal(code: .preconditionFailed, version: 7)))
+        }
+        let onAbsent = Self.refusal(try Self.evaluate(Self.put, on: nil, if: conditions))
+        #expect(onAbsent == (ifMatch == nil ? nil : Refusal(code: .preconditionFailed, version: nil)))
+    }
+
+    @Test func aConditionalPutReadsFirst() throws {
+        let put = WriteOperation(
+            key: try key("doc/1"), action: Self.put, preconditions: Preconditions(ifUnmodifiedSince: 1))
+        #expect(!put.isBlind)
+    }
+
     @Test func aPatchBeyondTheSizeLimit() throws {
         let whole = "\"" + String(repeating: "x", count: 98) + "\""
         for (document, refusal) in [(whole, nil), ("[" + whole + "]", Refusal(code: .entityTooLarge, version: 7))] {

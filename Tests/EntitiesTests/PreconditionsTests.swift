@@ -100,4 +100,29 @@ import Testing
         #expect(Self.read(conditions, nil) == absent)
         #expect(Self.read(conditions, stored("1", expiresAt: noon)) == absent)
     }
+
+    /// The entity was changed 500.999 s after 1970, which dates show as 500 s.
+    @Test(
+        arguments: [
+            (nil, nil, 499, nil, .found), (nil, nil, 500, nil, .notModified), (nil, nil, 501, nil, .notModified),
+            (nil, nil, 0, nil, .found), (nil, nil, .max, nil, .notModified),
+            (nil, nil, nil, 499, .preconditionFailed(7)), (nil, nil, nil, 500, .found), (nil, nil, nil, .max, .found),
+            (nil, nil, nil, 0, .preconditionFailed(7)), (nil, nil, 500, 500, .notModified),
+            (nil, nil, 500, 499, .preconditionFailed(7)), (.any, nil, nil, 0, .found),
+            (.versions([6]), nil, nil, .max, .preconditionFailed(7)), (.any, nil, 500, 0, .notModified),
+            (nil, .versions([6]), 500, nil, .found), (nil, .versions([7]), 0, nil, .notModified),
+            (nil, .versions([6]), nil, 0, .preconditionFailed(7)), (nil, .versions([7]), nil, 500, .notModified),
+        ] as [(Preconditions.Condition?, Preconditions.Condition?, UInt64?, UInt64?, Outcome)])
+    func dates(
+        ifMatch: Preconditions.Condition?, ifNoneMatch: Preconditions.Condition?, modified: UInt64?,
+        unmodified: UInt64?, outcome: Outcome
+    ) {
+        let conditions = Preconditions(
+            ifMatch: ifMatch, ifNoneMatch: ifNoneMatch, ifModifiedSince: modified, ifUnmodifiedSince: unmodified)
+        let current = StoredRecord(
+            version: Position(7), updatedAt: Timestamp(milliseconds: 500_999), expiresAt: nil, contentType: [],
+            state: bytes("1"))
+        #expect(Self.read(conditions, current) == outcome)
+        #expect(Self.read(conditions, nil) == (ifMatch == nil ? .notFound : .preconditionFailed(nil)))
+    }
 }

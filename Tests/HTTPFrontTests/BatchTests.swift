@@ -268,6 +268,16 @@ import Testing
         #expect(lines(response).map { $0.prefix(13) } == [404, 404, 400].map { #"{"status":\#($0)"# })
     }
 
+    /// Whoever goes on with a batch of yesterday can tell whether this is the same cluster, before it sends a line.
+    @Test func theAnswerNamesTheCluster() throws {
+        let front = try FrontChannel(clusterID: "0123")
+        let response = try front.ask("POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n\n")
+        #expect(response.status == 200)
+        #expect(response["Keystead-Cluster"] == "0123")
+        #expect(response.text.isEmpty)
+        #expect(try FrontChannel().ask(Self.batch(""))["Keystead-Cluster"] == nil)
+    }
+
     @Test func oldVersionEndsWithTheConnection() throws {
         let front = try FrontChannel()
         let line = #"{"op":"get","key":"user/a"}"#

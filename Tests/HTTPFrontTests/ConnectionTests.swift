@@ -101,7 +101,8 @@ import Testing
     @Test func boundsRequestsInFlight() throws {
         let front = try FrontChannel()
         front.backend.isHolding = true
-        try front.send(String(repeating: get("a"), count: 200))
+        let delete = EntityRouteTests.request("DELETE /v1/entities/user/a")
+        try front.send(String(repeating: delete, count: 200))
         #expect(front.backend.heldCount == Limits.pipelinedRequestsMax)
         front.release(1)
         #expect(front.backend.heldCount == Limits.pipelinedRequestsMax - 1)

@@ -65,6 +65,7 @@ private func drain(_ decoder: inout RequestDecoder, _ input: inout ByteBuffer, i
         switch decoder.next(&input) {
         case .needMore: return
         case .head: decoded.requests.append(Decoded.Request(decoder.head))
+        case .chunk: break
         case .body(let piece): decoded.requests[decoded.requests.count - 1].body += Array(piece.readableBytesView)
         case .end: decoded.requests[decoded.requests.count - 1].isComplete = true
         case .refused(let problem):

@@ -51,6 +51,17 @@ import Testing
         #expect(get["Keystead-Position"] == "3:101")
     }
 
+    /// What an older version took for a content type ends no field, and no head.
+    @Test func aStoredContentTypeSplitsNoAnswer() throws {
+        let front = try FrontChannel()
+        front.backend.store("user/a", "hello", contentType: "text/html\r\nSet-Cookie: a=b\r\n\r\nHTTP/1.1 200 OK")
+        let get = try front.ask(Self.request("GET /v1/entities/user/a"))
+        #expect(get.status == 200 && get.text == "hello" && get["Set-Cookie"] == nil)
+        #expect(get["Content-Type"] == "application/octet-stream")
+        let head = try front.ask(Self.request("HEAD /v1/entities/user/a"), toHead: true)
+        #expect(head["Content-Type"] == "application/octet-stream" && head["Content-Length"] == "5")
+    }
+
     @Test func headHasNoBody() throws {
         let front = try FrontChannel()
         front.backend.store("user/a", "hello")

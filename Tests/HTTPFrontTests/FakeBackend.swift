@@ -12,6 +12,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
 
     /// Keeps answers until ``release(_:)``.
     var isHolding = false
+    /// Refuses writes with this before their bodies have come.
+    var overload: Problem?
     /// Refuses everything with this.
     var refusal: Problem?
     var page = ListPage(items: [], next: nil, shardCount: 64, missing: [])
@@ -19,6 +21,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
     private(set) var reads: [ReadRequest] = []
     private(set) var writes: [WriteOperation] = []
     private(set) var lists: [ListRequest] = []
+    /// Callers that left before their lists were answered.
+    private(set) var departures = 0
     private(set) var records: [[UInt8]: StoredRecord] = [:]
     private var position = Position(100)
     private var held: [() -> Void] = []
@@ -49,6 +53,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
 
     func currentPosition(of key: EntityKey) -> ShardPosition? { here }
 
+    func overload(of key: EntityKey) -> Problem? { overload }
+
     func read(_ request: ReadRequest, replyTo target: ReplyTarget) {
         reads.append(request)
         answer(target) { self.answer(to: request) }
@@ -63,6 +69,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
         lists.append(request)
         answer(target) { .page(self.page) }
     }
+
+    func callerLeft(_ sink: any ReplySink) { departures += 1 }
 
     private var here: ShardPosition { ShardPosition(shard: Self.shard, position: position) }
 

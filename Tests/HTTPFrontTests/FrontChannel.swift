@@ -15,11 +15,20 @@ final class FrontChannel {
     /// Sun, 06 Nov 1994 08:49:37 GMT
     static let wallSeconds: UInt64 = 784_111_777
 
-    init(backend: FakeBackend = FakeBackend(), connectionsMax: Int = 1, before: [any ChannelHandler] = []) throws {
+    /// - Parameters:
+    ///   - memory: an account that several connections may share.
+    ///   - pageTextBytesMax: as ``LoopContext/pageTextBytesMax``.
+    init(
+        backend: FakeBackend = FakeBackend(), connectionsMax: Int = 1, door: DoorPolicy = DoorPolicy(hosts: .any),
+        memory: MemoryAccount? = nil, pageTextBytesMax: Int = Limits.listBytesMax, before: [any ChannelHandler] = [],
+        clusterID: String? = nil
+    ) throws {
         let eventLoop = EmbeddedEventLoop()
         self.backend = backend
         loop = LoopContext(
-            eventLoop: eventLoop, cap: ConnectionCap(max: connectionsMax), seed: 1, wallSeconds: { Self.wallSeconds })
+            eventLoop: eventLoop, cap: ConnectionCap(max: connectionsMax), door: door,
+            memory: memory ?? MemoryAccount(PlainMemory()), pageTextBytesMax: pageTextBytesMax, seed: 1,
+            clusterID: clusterID, wallSeconds: { Self.wallSeconds })
         handler = ConnectionHandler(service: EntityService(backend: backend), loop: loop)
         channel = EmbeddedChannel(handlers: before + [handler], loop: eventLoop)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()

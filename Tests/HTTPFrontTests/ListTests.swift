@@ -34,6 +34,13 @@ import Testing
                 "content-type":"application/json","updated":"1994-11-06T08:49:37.123Z"}],"cursor":"\#(text)",\#
                 "harvest":{"answered":62,"of":64,"missing":[3,17]}}
                 """#)
+        // A text that was made ahead, off the loop, is the same.
+        var yields = 0
+        let shape = PageTextShape(
+            withValues: false, ringSeed: 0, textBytesMax: .max, secondsSince1970: FrontChannel.wallSeconds)
+        front.backend.page.makeText(shape) { yields += 1 }
+        #expect(front.backend.page.items.isEmpty && yields == 1)
+        #expect(try front.ask(Self.list("user")).body == response.body)
         let request = try #require(front.backend.lists.first)
         #expect(request.keyPrefix == Array("user/".utf8))
         #expect(request.itemsMax == Limits.listItemsDefault)
@@ -46,6 +53,23 @@ import Testing
         #expect(next.itemsMax == 7)
         #expect(next.after == cursor)
         #expect(next.withValues)
+    }
+
+    /// Whole seconds, at least one, and never more than an entity was given.
+    @Test(
+        arguments: [(0, 1), (37_000, 1), (37_123, 1), (38_000, 1), (39_122, 2), (97_123, 60), (.max, 315_360_000)]
+            as [(UInt64, UInt64)])
+    func secondsAreCountedDown(milliseconds: UInt64, seconds: UInt64) throws {
+        let front = try FrontChannel()
+        // The wall clock stands at second 37.
+        let expiry = milliseconds == .max ? milliseconds : 784_111_740_000 + milliseconds
+        let record = StoredRecord(
+            version: Position(9), updatedAt: FakeBackend.updatedAt, expiresAt: Timestamp(milliseconds: expiry),
+            contentType: [UInt8](), state: [UInt8]())
+        front.backend.page = ListPage(
+            items: [ListPage.Item(keyBytes: Array("k/a".utf8), record: record)], next: nil, shardCount: 1, missing: [])
+        let text = try front.ask(Self.list("k")).text
+        #expect(text.contains(#""updated":"1994-11-06T08:49:37.123Z","ttl":\#(seconds)}]"#))
     }
 
     static let values: [(state: String, contentType: String, member: String)] = [

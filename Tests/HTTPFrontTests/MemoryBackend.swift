@@ -18,6 +18,8 @@ final class MemoryBackend: EntityBackend {
 
     func currentPosition(of key: EntityKey) -> ShardPosition? { nil }
 
+    func overload(of key: EntityKey) -> Problem? { nil }
+
     func read(_ request: ReadRequest, replyTo target: ReplyTarget) {
         let answer: Answer = contents.withLockedValue { contents in
             let here = ShardPosition(shard: ShardID(0), position: contents.position)
@@ -48,4 +50,6 @@ final class MemoryBackend: EntityBackend {
         let page = ListPage(items: [], next: nil, shardCount: 1, missing: [])
         target.sink.deliver(.page(page), slot: target.slot)
     }
+
+    func callerLeft(_ sink: any ReplySink) {}
 }

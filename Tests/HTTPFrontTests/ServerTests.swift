@@ -8,7 +8,20 @@ import Testing
 
 /// Listeners on real sockets: what the embedded channel cannot show.
 @Suite struct ServerTests {
-    static let options = HTTPServer.Options(wallSeconds: { FrontChannel.wallSeconds })
+    static let options = options(connectionsMax: nil)
+
+    private static func options(connectionsMax: Int?) -> HTTPServer.Options {
+        var options = shut(connectionsMax: connectionsMax)
+        options.door = DoorPolicy(hosts: .any)
+        return options
+    }
+
+    private static func shut(connectionsMax: Int? = nil) -> HTTPServer.Options {
+        HTTPServer.Options(
+            wallSeconds: { FrontChannel.wallSeconds }, memory: { _ in MemoryAccount(PlainMemory()) },
+            connectionsMax: connectionsMax)
+    }
+
     private let group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
 
     /// Sends all, shuts its side, and returns what came until the server closed.
@@ -31,9 +44,19 @@ import Testing
 
     private func serve(connectionsMax: Int? = nil) async throws -> HTTPServer {
         let backend = MemoryBackend()
-        let options = HTTPServer.Options(
-            wallSeconds: { FrontChannel.wallSeconds }, connectionsMax: connectionsMax)
-        return try await HTTPServer.serve(backend, on: group, host: "127.0.0.1", port: 0, options: options)
+        return try await HTTPServer.serve(
+            backend, on: group, host: "127.0.0.1", port: 0, options: Self.options(connectionsMax: connectionsMax))
+    }
+
+    /// Unless something else is said, a listener answers to addresses and to `localhost`, and to no foreign page.
+    @Test func doorsAreShutUnlessTheyAreOpened() async throws {
+        let server = try await HTTPServer.serve(
+            MemoryBackend(), on: group, host: "127.0.0.1", port: 0, options: Self.shut())
+        for (field, status) in [("Host: localhost", 404), ("Host: h", 421), ("Host: [::1]\r\nOrigin: http://h", 403)] {
+            let bytes = try await ask(server, "GET /v1/entities/k/a HTTP/1.1\r\n\(field)\r\n\r\n")
+            #expect(try Response.parse(bytes, toHead: false).map(\.status) == [status])
+        }
+        await server.shutDown(within: .seconds(5))
     }
 
     @Test func servesAndCounts() async throws {

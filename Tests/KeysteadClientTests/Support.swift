@@ -7,6 +7,8 @@ let alice = EntityKey(kind: "user", id: "alice")
 var hasty: ClientConfiguration {
     var configuration = ClientConfiguration()
     configuration.deadline = .seconds(120)
+    configuration.adminDeadline = .seconds(120)
+    configuration.adminAttemptDeadline = .seconds(60)
     configuration.attemptDeadline = .seconds(60)
     configuration.retries.backoffMin = .milliseconds(1)
     configuration.retries.backoffMax = .milliseconds(2)

@@ -112,6 +112,7 @@ import Testing
         try await FakeRedis.with(.refusesWrites) { port in
             let report = try await LoadRun(configuration(.put, port: port)).run()
             #expect(report.errors.map(\.name) == ["OOM"])
+            #expect(report.refused.count == report.errorCount && report.answered.count == report.operations)
             #expect(report.operations + report.errorCount == 2001)
         }
     }

@@ -31,6 +31,23 @@ import Testing
         #expect(report.perSecond == [999, 1], "the last is done 2 ms into the second second")
     }
 
+    /// What the server keeps an operation for is told apart from what the schedule makes it wait.
+    @Test func refusalsHaveTimesOfTheirOwn() {
+        var first = Recorder(start: 0)
+        first.keepTime(sent: 5_000_000, now: 6_000_000, isRefusal: true)
+        first.keepTime(sent: 0, now: 9_000_000, isRefusal: false)
+        var second = Recorder(start: 0)
+        second.keepTime(sent: 0, now: 3_000_000, isRefusal: true)
+        let report = makeReport { recorder in
+            recorder.merge(first)
+            recorder.merge(second)
+        }
+        #expect(report.refused.count == 2 && report.answered.count == 1 && report.latency.count == 0)
+        #expect(abs(report.refused.p50 - 1000) < 1 && abs(report.refused.max - 3000) < 2)
+        #expect(abs(report.answered.max - 9000) < 5)
+        #expect(report.table().contains("refused"))
+    }
+
     @Test func loopsAddUp() {
         var first = Recorder(start: 0)
         var second = Recorder(start: 0)

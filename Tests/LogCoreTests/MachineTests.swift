@@ -335,6 +335,69 @@ import Testing
         #expect(rig.submit(0, [[1]]) == .accepted)
     }
 
+    /// A file system may want space even to change a name. The log waits, and goes on with what it was at.
+    @Test func aSegmentThatCannotGoForLackOfSpaceGoesLater() {
+        var rig = MachineTests.ready()
+        while rig.machine?.statistics.liveSegments ?? 0 < 2 {
+            rig.submit(0, [MachineTests.bytes(800)])
+            rig.run()
+        }
+        rig.flushAll()
+        rig.disk.forgetSchedule()
+        rig.disk.failures = [1: .noSpace]
+        rig.run()
+        #expect(rig.machine?.failure == nil)
+        #expect(rig.machine?.statistics.liveSegments == 2)
+        #expect(rig.submit(1, [[1]]) == .accepted, "there is room for what is written")
+        rig.run()
+        #expect(rig.acknowledged[ShardID(1)]?.position == Position(1))
+        rig.flush(1)
+        for _ in 0..<3 { rig.wait() }
+        #expect(rig.machine?.statistics.liveSegments == 1)
+        var again = rig.powerCut()
+        again.open()
+        #expect(again.violation() == nil)
+    }
+
+    /// What a failed fill has used is given back, under whichever name it stands.
+    @Test func aFillThatFindsNoSpaceAtItsEndLeavesNothing() {
+        var rig = Rig()
+        rig.open()
+        rig.disk.forgetSchedule()
+        // A fill of one piece: create, allocate, fill, sync, rename, sync of the directory.
+        rig.disk.failures = [6: .noSpace]
+        rig.run()
+        #expect(rig.machine?.failure == nil)
+        let spares = rig.disk.entries.filter { if case .spare = $0.name { true } else { false } }
+        #expect(spares.isEmpty)
+        rig.wait()
+        #expect(rig.machine?.statistics.spareSegments ?? 0 > 0)
+    }
+
+    /// On a full disk the log keeps no more spares than it needs.
+    @Test func sparesBeyondNeedGoWhileSpaceIsTight() {
+        var rig = MachineTests.ready()
+        while rig.machine?.statistics.liveSegments ?? 0 < 5 {
+            rig.submit(0, [MachineTests.bytes(800)])
+            rig.run()
+        }
+        rig.flushAll()
+        rig.run()
+        #expect(rig.machine?.statistics.spareSegments ?? 0 > rig.configuration.spareSegmentsMax)
+        rig.machine?.spaceIsTight(true)
+        rig.disk.forgetSchedule()
+        rig.disk.failures = [1: .noSpace]
+        rig.run()
+        #expect(rig.machine?.failure == nil)
+        for _ in 0..<3 { rig.wait() }
+        #expect(rig.machine?.statistics.spareSegments == rig.configuration.spareSegmentsMax)
+        #expect(rig.submit(0, [[1]]) == .accepted)
+        rig.run()
+        var again = rig.powerCut()
+        #expect(again.open() == nil)
+        #expect(again.violation() == nil)
+    }
+
     /// Flushing alone brings it back too: the oldest segment becomes the spare.
     @Test func flushingHealsAFullDisk() {
         var rig = Rig()

@@ -397,6 +397,44 @@ import Testing
         #expect(again.acknowledged[ShardID(0)]?.position == Position(2))
     }
 
+    /// Room for the unsynced tail alone is enough: it is written into a segment of its own length, nothing is appended
+    /// to that, and what comes later stands in whole segments again.
+    @Test func aTailThatFitsADiskWithoutRoomForASegmentIsKept() throws {
+        var rig = MachineTests.ready(Rig.smallConfiguration(segmentBytes: 32_768))
+        for index in 0..<3 {
+            rig.submit(UInt32(index), [Self.bytes(300, UInt64(index))])
+            rig.run()
+        }
+        for name in rig.disk.entries.map(\.name) { if case .spare = name { rig.disk.remove(name) } }
+        var short = rig.powerCut()
+        short.disk.capacity = short.disk.usedBytes + rig.configuration.segmentBytes - 1
+        #expect(short.open() == nil)
+        #expect(short.violation() == nil)
+        #expect(short.report.recordsRepersisted > 0)
+        let last = try #require(Self.segments(short).last)
+        let length = short.disk.entries.first { $0.name == last }?.byteCount ?? 0
+        #expect(length < rig.configuration.segmentBytes)
+        short.run()
+        #expect(short.submit(0, [[1]]) == .storageFull)
+
+        // The same again, and again, for as long as the disk is full.
+        var killed = short.killed()
+        #expect(killed.open() == nil)
+        #expect(killed.violation() == nil)
+
+        killed.disk.capacity = .max
+        killed.wait()
+        #expect(killed.submit(0, [MachineTests.bytes(700)]) == .accepted)
+        killed.run()
+        #expect(Self.segments(killed).last != last)
+        var again = killed.powerCut()
+        #expect(again.open() == nil)
+        #expect(again.violation() == nil)
+        again.flushAll()
+        again.run()
+        #expect(again.violation() == nil)
+    }
+
     @Test func leftoversAreRemovedAndGoodSparesUsed() {
         var rig = Self.written(3)
         _ = rig.disk.perform(.create(.filling(90)))

@@ -184,6 +184,36 @@ private final class FaultyExecutor: StepExecutor, @unchecked Sendable {
         }
     }
 
+    /// A file that cannot be opened for lack of descriptors is waited for. In a process of its own, since the limit is
+    /// the process's.
+    @Test func theLogWaitsForDescriptors() async {
+        await #expect(processExitsWith: .success) {
+            let directory = TemporaryDirectory()
+            let (log, _, witness) = try Logs.open(directory)
+            var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            var taken: [Int32] = []
+            func takeAll() {
+                while true {
+                    let descriptor = open("/dev/null", O_RDONLY)
+                    if descriptor < 0 { return }
+                    taken.append(descriptor)
+                }
+            }
+            // Each new segment has the log open another file, until it gets none.
+            var position = 1
+            while position < 2000 {
+                takeAll()
+                guard log.submit(Logs.batch(0, from: position, [Logs.payload(0, position)])) == .accepted else { break }
+                position += 1
+            }
+            usleep(300_000)
+            for descriptor in taken { close(descriptor) }
+            guard position > 1, witness.waitFor(0, position - 1) else { exit(10) }
+            log.close()
+        }
+    }
+
     @Test func unreadableSegmentRefusesTheStart() throws {
         let directory = TemporaryDirectory()
         let (log, _, witness) = try Logs.open(directory)

@@ -50,14 +50,15 @@ import Testing
         encoder.begin(seed: header.recordSeed(), firstLSN: LSN(100), previousChecksum: 77, durableLSN: LSN(99))
         encoder.place(header.encoded())
         encoder.append(
-            type: .epochStart, shard: ShardID(4095), epoch: Epoch(.max), position: Position(.max - 1),
+            type: .epochStart, shard: ShardID(4095), epoch: Epoch(Limits.counterMax),
+            position: Position(Limits.counterMax - 1),
             time: Timestamp(milliseconds: 1 << 47), payload: [1, 2, 3])
         let bytes = Array(encoder.bytes)
         let record = try #require(Samples.records(Samples.items(bytes, header: header)).first)
         #expect(record.header.type == .epochStart)
         #expect(record.header.shard == ShardID(4095))
-        #expect(record.header.epoch == Epoch(.max))
-        #expect(record.header.position == Position(.max - 1))
+        #expect(record.header.epoch == Epoch(Limits.counterMax))
+        #expect(record.header.position == Position(Limits.counterMax - 1))
         #expect(record.header.lsn == LSN(100))
         #expect(record.header.durableLSN == LSN(99))
         #expect(record.header.previousChecksum == 77)
@@ -128,7 +129,7 @@ import Testing
 
     @Test func names() {
         let names: [LogFileName] = [
-            .segment(1), .torn(0xABC), .quarantined(.max), .spare(0), .filling(16),
+            .segment(1), .torn(0xABC), .quarantined(Limits.counterMax), .spare(0), .filling(16),
         ]
         for name in names { #expect(LogFileName(name.description) == name) }
         #expect(LogFileName.segment(1).description == "0000000000000001.wal")
@@ -136,5 +137,26 @@ import Testing
             #expect(LogFileName(text) == nil, "\(text)")
         }
         #expect(LogFileName("00000000000000AB.wal") == nil, "one name a number")
+        #expect(LogFileName("ffffffffffffffff.wal") == nil, "no segment could follow")
+    }
+
+    /// A right checksum makes no record of a shard beyond all rings, or of numbers that run over.
+    @Test(
+        arguments: [
+            (4096, 1, 1), (.max, 1, 1), (1, .max, 1), (1, 1, .max), (1, 1, Limits.counterMax + 1),
+        ] as [(UInt32, UInt64, UInt64)])
+    func impossibleNumbersAreNoRecord(shard: UInt32, epoch: UInt64, position: UInt64) {
+        let header = Samples.header(firstLSN: 100, previousChecksum: 77)
+        var encoder = GroupEncoder(compressionBytesMin: 256, capacityKept: 1 << 20)
+        encoder.begin(seed: header.recordSeed(), firstLSN: LSN(100), previousChecksum: 77, durableLSN: LSN(99))
+        encoder.place(header.encoded())
+        encoder.append(
+            type: .effect, shard: ShardID(shard), epoch: Epoch(epoch), position: Position(position),
+            time: Timestamp(milliseconds: 5), payload: [1, 2, 3])
+        #expect(Samples.records(Samples.items(Array(encoder.bytes), header: header)).isEmpty)
+        let mark = DurableMark(
+            shard: ShardID(shard), epoch: Epoch(epoch), position: Position(position), lsn: LSN(100))
+        let table = PositionTable(entries: [.init(last: mark, isQuarantined: false)])
+        #expect(PositionTable(decoding: table.encoded()) == nil)
     }
 }

@@ -7,7 +7,8 @@ import Testing
         flags: [String: String] = [:], environment: [String: String] = [:], yaml: String? = nil
     ) throws -> NodeConfiguration {
         try ConfigurationLoader.load(
-            flags: flags, environment: environment, yaml: yaml.map { ($0, "keystead.yaml") })
+            flags: flags, environment: environment,
+            yaml: yaml.map { ConfigurationFile(text: $0, path: "keystead.yaml") })
     }
 
     private func refusal(
@@ -57,6 +58,9 @@ import Testing
         #expect(refusal(yaml: "lisen: 127.0.0.1:1").contains("did you mean listen?"))
         #expect(refusal(yaml: "limits:\n  entity-byte: 1").contains("did you mean limits.entity-bytes?"))
         #expect(refusal(environment: ["KEYSTEAD_SHARD": "64"]).contains("did you mean KEYSTEAD_SHARDS?"))
+        #expect(refusal(environment: ["KEYSTEAD_HOST": "a"]).contains("did you mean KEYSTEAD_HOSTS?"))
+        #expect(refusal(yaml: "allowed-origin: x").contains("did you mean allowed-origins?"))
+        #expect(refusal(yaml: "insecur: true").contains("did you mean insecure?"))
     }
 
     @Test(arguments: [
@@ -67,11 +71,27 @@ import Testing
         ("idempotency.retention", "1s", "time"), ("idempotency.retention", "18446744073709551615d", "time"),
         ("weight", "0", "number"), ("weight", "nan", "number"), ("node-id", "a b", "letters"),
         ("log-format", "xml", "text, json"), ("metadata", "zookeeper", "embedded"),
+        ("hosts", "a b", "names without ports"), ("hosts", "a:7070", "names without ports"),
+        ("hosts", "a,,b", "names without ports"), ("hosts", "http://a", "names without ports"),
+        ("allowed-origins", "*", "origins"), ("allowed-origins", "null", "origins"),
+        ("allowed-origins", "a.example", "origins"), ("allowed-origins", "https://a.example/", "origins"),
+        ("insecure", "yes", "true, false"),
     ])
     func badValuesSayWhatIsWanted(name: String, text: String, wanted: String) {
         let message = refusal(flags: [name: text])
         #expect(message.contains("the command line sets \(name) to '\(text)'"))
         #expect(message.contains(wanted))
+    }
+
+    @Test func doorsAreLists() throws {
+        let configuration = try load(
+            flags: ["hosts": "a.example, B.example."], environment: ["KEYSTEAD_INSECURE": "true"],
+            yaml: "allowed-origins: https://a.example,http://b.example:8080")
+        #expect(configuration.hosts == ["a.example", "B.example."])
+        #expect(configuration.allowedOrigins == ["https://a.example", "http://b.example:8080"])
+        #expect(configuration.isInsecure)
+        let origins = (0..<65).map { "https://\($0).example" }.joined(separator: ",")
+        #expect(refusal(flags: ["allowed-origins": origins]).contains("at most 64 origins"))
     }
 
     @Test func badYAMLNamesTheFile() {

@@ -1,6 +1,7 @@
 import Foundation
 import HashRing
 import Logging
+import PeerWire
 import Primitives
 import RocksStore
 import Testing
@@ -45,7 +46,7 @@ import Testing
     @Test func aSoundShardStaysSo() throws {
         let host = try host()
         scrubber(host).scrub(host)
-        #expect(host.troubleText == nil && host.stateText == "serving")
+        #expect(host.troubleText == nil && host.state == .serving)
         #expect(!FileManager.default.fileExists(atPath: folder + "/store/verify"), "it leaves nothing behind")
     }
 
@@ -60,7 +61,7 @@ import Testing
         try handle.close()
         scrubber(host).scrub(host)
         #expect(host.troubleText?.hasSuffix("/store/" + file) == true, "\(host.troubleText ?? "nothing")")
-        #expect(host.isServing && host.stateText == "damaged")
+        #expect(host.isServing && host.state == .damaged)
     }
 
     @Test func aScrubThatIsStoppedSaysNothing() throws {

@@ -111,20 +111,27 @@ import Testing
         let record = StoredRecord(
             version: Position(1), updatedAt: .zero, expiresAt: nil, contentType: [UInt8](),
             state: [UInt8](repeating: 5, count: Limits.listBytesMax / 100))
+        let keys = try (0..<100).map { try Cluster.key("k/\($0)") }.sorted { $0.ringHash < $1.ringHash }
         let page = ListPage(
-            items: (0..<100).map { ListPage.Item(keyBytes: Array("k/\($0)".utf8), record: record) }, next: nil,
-            shardCount: 64, missing: [])
+            items: keys.map { ListPage.Item(keyBytes: $0.bytes, record: record) }, next: nil, shardCount: 64,
+            missing: [])
         let expected = [UInt8](repeating: 7, count: Limits.entityBytesCeiling)
         let service = ScriptedService { request, _, reply in
+            if case .list = request { return reply.send(.answer(.page(page))) }
             guard case .write(let operation, _, _) = request, case .put(let state, _, _) = operation.action,
                 state == expected
             else { return reply.send(.closed) }
-            reply.send(.answer(.page(page)))
+            reply.send(.notOwner(mapRevision: 5))
         }
         try await withPair(service) { client, server, group in
             for _ in 0..<3 {
                 let request = try Cluster.put(bytes: Limits.entityBytesCeiling)
-                let outcome = await client.ask(request, server.address("server"), on: group.next())
+                let put = await client.ask(request, server.address("server"), on: group.next())
+                #expect(put.number == 5)
+                let list = ListRequest(keyPrefix: Array("k/".utf8), itemsMax: 100, after: nil, withValues: true)
+                let outcome = await client.ask(
+                    .list(list, deadlineMilliseconds: 1000, first: ShardID(0), last: ShardID(63)),
+                    server.address("server"), on: group.next())
                 guard case .response(.answer(.page(let read))) = outcome else {
                     Issue.record("\(outcome)")
                     return
@@ -246,11 +253,12 @@ import Testing
         }
         try await withPair(service) { client, server, group in
             let (channel, handler) = try await rawClient(group, server, autoRead: false)
-            for number in 1...200 { channel.say(Cluster.numbered(number).frame(id: UInt64(number))) }
+            let fetch = PeerRequest.moveFetch(shard: ShardID(1), session: 1, file: 0, offset: 0, length: 1 << 20)
+            for number in 1...200 { channel.say(fetch.frame(id: UInt64(number))) }
             try await eventually { handled.withLockedValue { $0 } > 0 }
             // Others are served meanwhile.
-            for number in 0..<20 {
-                let outcome = await client.ask(Cluster.numbered(number), server.address("server"), on: group.next())
+            for _ in 0..<20 {
+                let outcome = await client.ask(fetch, server.address("server"), on: group.next())
                 guard case .response(.chunk) = outcome else {
                     Issue.record("\(outcome)")
                     return

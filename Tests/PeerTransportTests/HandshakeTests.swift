@@ -32,7 +32,7 @@ import Testing
     @Test func twoProcessesWithOneNameAreRefused() async throws {
         let twin = PeerIdentity(
             node: Cluster.node("server"), clusterHigh: 1, clusterLow: 2, storeHigh: 99, storeLow: 99, bootCount: 1,
-            ringSeed: Cluster.seed)
+            ring: WireRing(seed: Cluster.seed, shardCount: 64))
         let outcome = try await outcome(server: Cluster.identity("server"), client: twin)
         #expect(outcome.notSentText?.contains("another process") == true)
     }

@@ -18,7 +18,7 @@ enum Cluster {
     static func identity(_ name: String, cluster: UInt64 = 1) -> PeerIdentity {
         PeerIdentity(
             node: node(name), clusterHigh: cluster, clusterLow: 2, storeHigh: 3, storeLow: UInt64(name.utf8.count),
-            bootCount: 1, ringSeed: seed)
+            bootCount: 1, ring: WireRing(seed: seed, shardCount: 64))
     }
 
     static func hello(_ name: String) -> PeerHello {
@@ -31,7 +31,14 @@ enum Cluster {
     static func key(_ text: String) throws -> EntityKey { try EntityKey(plain: Array(text.utf8)[...], seed: seed) }
 
     /// A request that carries a number.
-    static func numbered(_ number: Int) -> PeerRequest { .moveClose(shard: ShardID(1), session: UInt64(number)) }
+    static func numbered(_ number: Int) -> PeerRequest {
+        do {
+            let read = ReadRequest(key: try key("k/i"), kind: .entity(.none), inQueueOrder: false)
+            return .read(read, deadlineMilliseconds: 1000, mapRevision: UInt64(number))
+        } catch {
+            preconditionFailure("k/i is a key")
+        }
+    }
 
     static func put(bytes: Int) throws -> PeerRequest {
         .write(
@@ -44,8 +51,8 @@ enum Cluster {
 
 extension PeerRequest {
     var number: UInt64? {
-        guard case .moveClose(_, let session) = self else { return nil }
-        return session
+        guard case .read(_, _, let number) = self else { return nil }
+        return number
     }
 }
 
@@ -57,10 +64,10 @@ final class ScriptedService: PeerService {
 
     func handle(_ request: PeerRequest, from node: NodeID, reply: PeerReply) { script(request, node, reply) }
 
-    /// Answers a numbered request with its number, others with `closed`.
+    /// Answers a numbered request with its number, others with 7.
     static var echo: ScriptedService {
         ScriptedService { request, _, reply in
-            reply.send(request.number.map { .notOwner(mapRevision: $0) } ?? .closed)
+            reply.send(.notOwner(mapRevision: request.number ?? 7))
         }
     }
 }
@@ -154,11 +161,14 @@ extension PeerServer {
 
 extension PeerOptions {
     /// As a node has them, but with times that a busy machine does not reach. A test of a time sets that time.
-    static func patient(tls: PeerTLS? = nil) -> PeerOptions {
-        var options = PeerOptions(tls: tls)
+    static func patient(tls: PeerTLS? = nil, memory: PlainMemory = PlainMemory()) -> PeerOptions {
+        var options = PeerOptions(memory: memory.account, tls: tls)
         options.connectTimeout = .seconds(60)
         options.handshakeTimeout = .seconds(60)
         options.pingInterval = .seconds(60)
+        options.awaitedPingInterval = .seconds(60)
+        options.awaitedSilence = .seconds(180)
+        options.reconnectWait = .seconds(60)
         return options
     }
 }

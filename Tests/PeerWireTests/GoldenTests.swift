@@ -48,6 +48,11 @@ import Testing
         let request = PeerRequest.write(put, deadlineMilliseconds: 1500, mapRevision: 42)
         #expect(request.frame(id: 7) == expected.frame(type: 0x10, id: 7))
 
+        let dated = WriteOperation(key: Samples.key("k/i"), action: .delete, preconditions: Samples.unmodified)
+        #expect(
+            PeerRequest.write(dated, deadlineMilliseconds: 1, mapRevision: 2).frame(id: 7)
+                == Bytes().u32(1).u64(2).u8(3).u8(0b10100).u8(0).u8(0).u16(3).text("k/i").u8(1).u64(784_111_777)
+                .frame(type: 0x10, id: 7))
         let patch = WriteOperation(key: Samples.key("k/i"), action: .patch(.update, document: [1]))
         #expect(
             PeerRequest.write(patch, deadlineMilliseconds: 1, mapRevision: 2).frame(id: 7)
@@ -65,6 +70,12 @@ import Testing
         #expect(
             PeerRequest.read(read, deadlineMilliseconds: 1, mapRevision: 2).frame(id: 7)
                 == Bytes().u32(1).u64(2).u8(1).u8(0b101).u8(0).u16(3).text("k/i").u8(2).u32(1).u64(1)
+                .frame(type: 0x11, id: 7))
+        let dated = Preconditions(ifModifiedSince: 5, ifUnmodifiedSince: 6)
+        let datedRead = ReadRequest(key: Samples.key("k/i"), kind: .entity(dated), inQueueOrder: false)
+        #expect(
+            PeerRequest.read(datedRead, deadlineMilliseconds: 1, mapRevision: 2).frame(id: 7)
+                == Bytes().u32(1).u64(2).u8(1).u8(0b11000).u8(0).u16(3).text("k/i").u64(5).u64(6)
                 .frame(type: 0x11, id: 7))
         let outcome = ReadRequest(
             key: Samples.key("k/i"), kind: .outcome(idempotencyKey: Array("key".utf8)), inQueueOrder: false)
@@ -157,7 +168,8 @@ import Testing
             "bad-request", "bad-key", "not-found", "method-not-allowed", "length-required", "precondition-failed",
             "condition-failed", "entity-too-large", "uri-too-long", "unsupported-media-type", "expectation-failed",
             "not-json", "patch-failed", "idempotency-mismatch", "fields-too-large", "overloaded", "shard-unavailable",
-            "shutting-down", "outcome-unknown", "version-not-supported", "storage-full",
+            "shutting-down", "outcome-unknown", "version-not-supported", "storage-full", "refused", "stale-plan",
+            "concurrent-change", "metadata-unavailable", "misdirected", "cross-site",
         ]
         for (number, name) in names.enumerated() {
             #expect(ProblemCode(rawValue: UInt8(number)).map { "\($0.name)" } == name)

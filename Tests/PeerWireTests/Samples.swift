@@ -31,6 +31,7 @@ struct Bytes {
 
 enum Samples {
     static let seed: UInt64 = 0x5EED
+    static let ring = WireRing(seed: seed, shardCount: 64)
 
     static func key(_ text: String) -> EntityKey {
         do {
@@ -58,17 +59,19 @@ enum Samples {
         version: Position(1), updatedAt: .zero, expiresAt: nil, contentType: [UInt8](), state: [UInt8]())
 
     static let both = Preconditions(ifMatch: .versions([3, .max]), ifNoneMatch: .any)
+    static let unmodified = Preconditions(ifNoneMatch: .any, ifUnmodifiedSince: 784_111_777)
 
     static let requests: [PeerRequest] = {
         let put = WriteOperation.Action.put(state: [1, 2, 3], contentType: Array("a/b".utf8), ttlSeconds: 60)
         var actions: [WriteOperation.Action] = [
             put, .put(state: [], contentType: [], ttlSeconds: nil),
-            .put(state: [UInt8](repeating: 0xAB, count: 5000), contentType: [], ttlSeconds: 0), .delete,
+            .put(state: [UInt8](repeating: 0xAB, count: 5000), contentType: [], ttlSeconds: Limits.ttlSecondsMax),
+            .delete,
         ]
         for kind in PatchKind.allCases { actions.append(.patch(kind, document: Array("{}".utf8))) }
         var all: [PeerRequest] = []
         let conditions: [Preconditions] = [
-            .none, both, Preconditions(ifMatch: .any), Preconditions(ifNoneMatch: .versions([])),
+            .none, both, Preconditions(ifMatch: .any), Preconditions(ifNoneMatch: .versions([])), unmodified,
         ]
         for (index, action) in actions.enumerated() {
             let operation = WriteOperation(
@@ -77,7 +80,7 @@ enum Samples {
                 wantsRepresentation: index.isMultiple(of: 3))
             all.append(.write(operation, deadlineMilliseconds: UInt32(index), mapRevision: .max))
         }
-        for preconditions in conditions {
+        for preconditions in conditions + [Preconditions(ifModifiedSince: 0, ifUnmodifiedSince: .max)] {
             let read = ReadRequest(key: key("a/b"), kind: .entity(preconditions), inQueueOrder: preconditions.isEmpty)
             all.append(.read(read, deadlineMilliseconds: .max, mapRevision: 5))
         }
@@ -106,21 +109,21 @@ enum Samples {
             .answer(.found(record, place)), .answer(.found(plainRecord, place)), .answer(.notModified(record, place)),
             .answer(.written(status: 204, version: Position(9), place, representation: nil, replayed: true)),
             .answer(.written(status: 200, version: Position(9), place, representation: record, replayed: false)),
-            .answer(.outcome(status: 204, version: Position(.max), place)),
+            .answer(.outcome(status: 204, version: Position(Limits.counterMax), place)),
             .answer(.refused(Problem(.overloaded, ""), currentVersion: nil, nil)),
             .answer(.refused(Problem(.preconditionFailed, "é"), currentVersion: Position(4), place)),
         ]
         for code in ProblemCode.allCases {
             all.append(.answer(.refused(Problem(code, "\(code.name)"), currentVersion: nil, place)))
         }
-        let items = (0..<20).map {
-            ListPage.Item(keyBytes: Array("a/\($0)".utf8), record: $0 == 3 ? record : plainRecord)
+        let items = (0..<20).map { key("a/\($0)") }.sorted { $0.ringHash < $1.ringHash }.map {
+            ListPage.Item(keyBytes: $0.bytes, record: $0.bytes.last == 3 ? record : plainRecord)
         }
         let cursor = ListCursor(ringHash: 12, keyBytes: Array("a/19".utf8))
-        let missing = [ShardID(1), ShardID(4095)]
+        let missing = [ShardID(1), ShardID(63)]
         all += [
             .answer(.page(ListPage(items: items, next: cursor, shardCount: 64, missing: missing))),
-            .answer(.page(ListPage(items: [], next: nil, shardCount: 16, missing: []))),
+            .answer(.page(ListPage(items: [], next: nil, shardCount: 64, missing: []))),
             .notOwner(mapRevision: 0xFFEE), .refused(PeerRefusal(.shuttingDown, "going")),
             .refused(PeerRefusal(.init(rawValue: 999), "")),
             .manifest(MoveManifest(epoch: Epoch(4), pauseMilliseconds: 0, files: [])),
@@ -150,7 +153,7 @@ enum Samples {
 
     static func report(_ shard: UInt32) -> MoveReport {
         MoveReport(
-            shard: ShardID(shard), operation: "op-1", stage: "catch-up", bytesDone: 10, bytesTotal: 20,
+            shard: ShardID(shard), operation: "op-1", stage: .catchUp, bytesDone: 10, bytesTotal: 20,
             bytesPerSecond: 5, lag: 3, rounds: 2, neededBytesPerSecond: 50)
     }
 
@@ -182,8 +185,8 @@ enum Decoded {
 
     static func read(_ type: PeerFrameType, _ body: UnsafeRawBufferPointer) throws -> Decoded {
         if type.isControl { return .control(try PeerControl(type: type, body: body)) }
-        if type.isRequest { return .request(try PeerRequest(type: type, body: body, ringSeed: Samples.seed)) }
-        return .response(try PeerResponse(type: type, body: body))
+        if type.isRequest { return .request(try PeerRequest(type: type, body: body, ring: Samples.ring)) }
+        return .response(try PeerResponse(type: type, body: body, ring: Samples.ring))
     }
 
     func frame(id: UInt64) -> [UInt8]? {

@@ -90,6 +90,8 @@ import Testing
         #expect(Limits.recordBytesMax < Limits.moveTeeBytesMax, "the tee holds the largest update")
         #expect(Limits.moveHandoverLagBytes <= Limits.movePullBytesMax, "what is near comes with one pull")
         #expect(Limits.moveFreezeMilliseconds < Limits.queueAgeMillisecondsMax, "no freeze refuses for age")
+        #expect(Limits.listWaitSecondsMax + Limits.listScanSecondsMax < Limits.listSecondsMax, "a turn ends in time")
+        #expect(Limits.listSecondsMax < Limits.requestSecondsMax)
         #expect(Limits.movePullMilliseconds < Limits.moveAnswerMilliseconds)
     }
 }

@@ -6,8 +6,8 @@ import Testing
 @Suite struct AppliedStateTests {
     /// The byte table, kept forever: version, epoch, position, LSN.
     static let golden: [UInt8] =
-        [1] + [2, 0, 0, 0, 0, 0, 0, 0] + [3, 1, 0, 0, 0, 0, 0, 0] + [4, 0, 0, 0, 0, 0, 0, 0x80]
-    static let state = AppliedState(epoch: Epoch(2), position: Position(259), lsn: LSN(0x8000_0000_0000_0004))
+        [1] + [2, 0, 0, 0, 0, 0, 0, 0] + [3, 1, 0, 0, 0, 0, 0, 0] + [4, 0, 0, 0, 0, 0, 0, 0x20]
+    static let state = AppliedState(epoch: Epoch(2), position: Position(259), lsn: LSN(0x2000_0000_0000_0004))
 
     @Test func goldenBytes() throws {
         var bytes: [UInt8] = []

@@ -7,6 +7,20 @@ import Testing
     let temporary = TemporaryDirectory()
     var directory: String { temporary.child("shard") }
 
+    /// Rows of one family are told from those of another.
+    @Test func rowsAreMeasuredByRange() throws {
+        let folder = TemporaryDirectory()
+        let store = try ShardStore.new(folder.child("s"))
+        defer { store.close() }
+        var generator = SplitMix64(seed: 3)
+        let value = (0..<4000).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+        try store.put((0..<50).map { (row($0), value) }, mark(1))
+        try store.flush()
+        let bytes = try store.approximateTableBytes(from: [UInt8(ascii: "E")], below: [UInt8(ascii: "F")])
+        #expect((100_000...400_000).contains(bytes))
+        #expect(try store.approximateTableBytes(from: [UInt8(ascii: "I")], below: [UInt8(ascii: "J")]) < 10_000)
+    }
+
     /// Closing flushes nothing, so what comes back is what the last flush made durable, rows and mark together.
     @Test func closingWithoutFlushLosesExactlyWhatWasNotFlushed() throws {
         do {

@@ -2,7 +2,7 @@
 /// of lower floors; the package manifest holds the targets to it, and this table holds the manifest.
 enum Floors {
     static let byModule: [String: Int] = [
-        "CRocksDB": 0, "CLZ4": 0, "CPosixShims": 0,
+        "CRocksDB": 0, "CLZ4": 0, "CPosixShims": 0, "CStoreShims": 0,
         "Primitives": 1,
         "Entities": 2, "HashRing": 2, "LogFormat": 2,
         "LogCore": 3, "ShardCore": 3, "ClusterCore": 3, "PeerWire": 3,

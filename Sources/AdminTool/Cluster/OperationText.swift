@@ -138,7 +138,7 @@ enum OperationText {
 /// Prints an operation: to people in full, as JSON the server's own document.
 func show(_ operation: OperationDetail, as format: OutputFormat) throws {
     switch format {
-    case .table: try Console.current.write(OperationText.describe(operation).utf8)
-    case .json: try Console.current.write(onOneLine(operation.text.bytes) + [0x0A])
+    case .table: try Console.current.write(text: OperationText.describe(operation))
+    case .json: try Console.current.write(json: operation.text.bytes)
     }
 }

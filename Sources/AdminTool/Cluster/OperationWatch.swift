@@ -74,8 +74,8 @@ struct OperationWatch {
     }
 
     private var goesOn: String {
-        let id = Format.printable(operation.id)
-        return "operation \(id) goes on; keysteadctl op wait \(id) watches it, op cancel \(id) stops it"
+        let (watch, stop) = (Advice.cluster("op", "wait", operation.id), Advice.cluster("op", "cancel", operation.id))
+        return "operation \(operation.id) goes on; \(watch) watches it, \(stop) stops it"
     }
 
     private var timeLeft: Duration? { timeout.map { $0 - (clock.now - start) } }
@@ -105,7 +105,7 @@ struct OperationWatch {
             guard clock.now - lastContact < Self.patience else {
                 throw CommandFailure(.unreachable, "\(error.detail); \(goesOn)")
             }
-            if !isLost { bar.say("\(Format.printable(error.detail)); still trying, \(goesOn)") }
+            if !isLost { bar.say("\(error.detail); still trying, \(goesOn)") }
             isLost = true
         }
     }
@@ -164,8 +164,8 @@ struct OperationFollow {
         case .operation(let operation): try await run(operation, client, as: format, condition: condition)
         case .nothingToDo(let unchanged):
             let note = unchanged.note.isEmpty ? "" : "\(unchanged.note): "
-            Console.current.say(Format.printable("\(note)nothing to do"))
-            if format == .json { try Console.current.write(onOneLine(unchanged.text.bytes) + [0x0A]) }
+            Console.current.say("\(note)nothing to do")
+            if format == .json { try Console.current.write(json: unchanged.text.bytes) }
             try await condition(nil)?.readBack(client, done: "nothing was to do")
         }
     }
@@ -183,9 +183,10 @@ struct OperationFollow {
             var watch = OperationWatch(client, operation, timeout: timeout)
             last = try await watch.run(as: format)
         } else {
-            let id = Format.printable(operation.id)
-            let word = operation.state == "paused" ? "paused: keysteadctl op resume \(id) lets it go on" : "runs"
-            Console.current.say("\(OperationText.name(operation)), \(word); keysteadctl op wait \(id) watches it")
+            let resume = Advice.cluster("op", "resume", operation.id)
+            let word = operation.state == "paused" ? "paused: \(resume) lets it go on" : "runs"
+            let watch = Advice.cluster("op", "wait", operation.id)
+            Console.current.say("\(OperationText.name(operation)), \(word); \(watch) watches it")
         }
         try show(last, as: format)
         guard last.isOver else { return }

@@ -62,7 +62,8 @@ struct PlanText {
 
     private var besides: String {
         underWay.map {
-            "\nbesides what \(Format.printable($0.id)) (\($0.kind), \($0.done) of \($0.total) done) moves already"
+            let what = "\($0.id) (\($0.kind), \($0.done) of \($0.total) done)"
+            return "\nbesides what \(Format.printable(what)) moves already"
         }.joined()
     }
 
@@ -103,8 +104,8 @@ struct PlanText {
 
     func show(as format: OutputFormat) throws {
         switch format {
-        case .table: try Console.current.write(text.utf8)
-        case .json: try Console.current.write(json + [0x0A])
+        case .table: try Console.current.write(text: text)
+        case .json: try Console.current.write(json: json)
         }
     }
 }

@@ -47,7 +47,8 @@ enum Postcondition {
         guard let shard = picture.shards.first(where: { moved.contains($0.shard) && !Verdict.isWell($0) }) else {
             return nil
         }
-        return "shard \(shard.shard) is \(shard.state); keysteadctl explain shard \(shard.shard) says more"
+        let more = Advice.cluster("explain", "shard", String(shard.shard))
+        return "shard \(shard.shard) is \(shard.state); \(more) says more"
     }
 
     private func node(_ id: String, _ picture: ClusterPicture) -> ClusterPicture.Node? {

@@ -21,11 +21,9 @@ struct RingDrawing {
 
     private let picture: ClusterPicture
     private let cells: [Cell]
-    private let colours: Bool
 
-    init(_ picture: ClusterPicture, colours: Bool) {
+    init(_ picture: ClusterPicture) {
         self.picture = picture
-        self.colours = colours
         let numbers = Dictionary(
             picture.nodes.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
         cells = picture.shards.sorted { $0.shard < $1.shard }.map { shard in
@@ -35,11 +33,11 @@ struct RingDrawing {
         }
     }
 
-    /// The picture, the legend, and what the marks stand for; lines end with line feeds.
-    var text: String {
-        guard !cells.isEmpty else { return "the cluster has no shards\n" }
-        let lines = cells.count <= Self.circleShardsMax ? circle() : rows()
-        return (lines + [""] + legend + marks).map { trimmed($0) + "\n" }.joined()
+    /// The picture, the legend, and what the marks stand for.
+    var lines: [PaintedLine] {
+        guard !cells.isEmpty else { return [PaintedLine("the cluster has no shards")] }
+        let picture = cells.count <= Self.circleShardsMax ? circle() : rows()
+        return picture + [PaintedLine("")] + legend + marks
     }
 
     private static let symbols = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
@@ -55,7 +53,7 @@ struct RingDrawing {
         var node: Int?
     }
 
-    private func circle() -> [String] {
+    private func circle() -> [PaintedLine] {
         let radius = Self.radius
         let half = 2 * radius + 6
         var canvas = [[Ink]](repeating: [Ink](repeating: Ink(), count: 2 * half), count: 2 * radius + 4)
@@ -120,45 +118,37 @@ struct RingDrawing {
 
     // MARK: Rows
 
-    private func rows() -> [String] {
+    private func rows() -> [PaintedLine] {
         let width = String(cells.count - 1).count
-        return stride(from: 0, to: cells.count, by: Self.rowShards).flatMap { first -> [String] in
+        return stride(from: 0, to: cells.count, by: Self.rowShards).flatMap { first -> [PaintedLine] in
             let row = cells[first..<min(first + Self.rowShards, cells.count)]
             let number = String(first)
             let margin = String(repeating: " ", count: width - number.count) + number + "  "
-            let marks = String(repeating: " ", count: margin.count) + String(row.map(\.mark))
-            let line = margin + self.line(row.map { Ink(character: $0.symbol, node: $0.node) })
-            return row.contains { $0.mark != " " } ? [line, marks] : [line]
+            let marks = PaintedLine(String(repeating: " ", count: margin.count) + String(row.map(\.mark)))
+            let inks = margin.map { Ink(character: $0) } + row.map { Ink(character: $0.symbol, node: $0.node) }
+            return row.contains { $0.mark != " " } ? [line(inks), marks] : [line(inks)]
         }
     }
 
     // MARK: Ink
 
-    /// Distinct on dark and on light, with black letters on them.
-    private static let palette = [39, 214, 113, 205, 226, 141, 80, 209, 150, 180, 111, 250]
-
-    private func line(_ inks: [Ink]) -> String {
-        guard colours else { return String(inks.map(\.character)) }
-        var text = ""
-        var current: Int?
-        for ink in inks {
-            if ink.node != current {
-                text += ink.node.map(Self.paint) ?? Self.plain
-                current = ink.node
+    /// Neighbours of one colour as one piece.
+    private func line(_ inks: [Ink]) -> PaintedLine {
+        var pieces: [PaintedLine.Piece] = []
+        var run = ""
+        for (index, ink) in inks.enumerated() {
+            run.append(ink.character)
+            if index + 1 == inks.count || inks[index + 1].node != ink.node {
+                pieces.append(PaintedLine.Piece(text: run, colour: ink.node))
+                run = ""
             }
-            text.append(ink.character)
         }
-        return current == nil ? text : text + Self.plain
+        return PaintedLine(pieces)
     }
-
-    private static func paint(_ node: Int) -> String { "\u{1B}[30;48;5;\(palette[node % palette.count])m" }
-    private static let plain = "\u{1B}[0m"
-
-    private func trimmed(_ line: String) -> String { String(line.reversed().drop { $0 == " " }.reversed()) }
 
     // MARK: The legend
 
-    private var legend: [String] {
+    private var legend: [PaintedLine] {
         var owned = [UInt64](repeating: 0, count: picture.nodes.count)
         for node in cells.compactMap(\.node) { owned[node] += 1 }
         let total = UInt64(cells.count)
@@ -167,16 +157,19 @@ struct RingDrawing {
         }
         let table = Format.table(["NODE", "STATE", "ZONE", "WEIGHT", "SHARDS", "SHARE"], rows)
         let lines = table.split(separator: "\n").map(String.init)
-        var legend = ["   " + lines[0]]
+        var legend = [PaintedLine("   " + lines[0])]
         for (number, line) in lines.dropFirst().enumerated() {
-            legend.append(self.line([Ink(character: Self.symbol(number), node: number)]) + "  " + line)
+            let symbol = PaintedLine.Piece(text: String(Self.symbol(number)), colour: number)
+            legend.append(PaintedLine([symbol, PaintedLine.Piece(text: "  " + line, colour: nil)]))
         }
         let orphans = total - owned.reduce(0, +)
-        if orphans > 0 { legend.append("-  nobody: \(orphans) shards, \(Ring.share(orphans, of: total))") }
+        if orphans > 0 {
+            legend.append(PaintedLine("-  nobody: \(orphans) shards, \(Ring.share(orphans, of: total))"))
+        }
         return legend
     }
 
-    private var marks: [String] {
+    private var marks: [PaintedLine] {
         let shards = picture.shards.sorted { $0.shard < $1.shard }
         let moving = shards.filter { $0.move != nil && Verdict.isWell($0) }.compactMap { shard in
             shard.move.map {
@@ -186,7 +179,7 @@ struct RingDrawing {
         let troubled = shards.filter { !Verdict.isWell($0) }.map { shard in
             "!  shard \(shard.shard) is \(shard.primary == nil ? "without a primary" : shard.state)"
         }
-        let all = (moving + troubled).map(Format.printable)
-        return all.isEmpty ? [] : [""] + all
+        let all = moving + troubled
+        return all.isEmpty ? [] : ([""] + all).map { PaintedLine($0) }
     }
 }

@@ -53,6 +53,8 @@ struct Bench: AsyncParsableCommand {
         guard endpoint.scheme == "http", let host = endpoint.host else {
             throw CommandFailure(.usage, "bench needs an endpoint like http://HOST:PORT")
         }
+        // A node that hangs is told of before a load is put on it.
+        try await connection.withClient { _ = try await $0.clusterID(deadline: Console.current.patience) }
         let stages = StageBar(console: Console.current)
         let report: LoadReport
         do {
@@ -62,7 +64,10 @@ struct Bench: AsyncParsableCommand {
             stages.clear()
             throw CommandFailure(exit(for: error), "\(error)")
         }
-        try Console.current.write(line: output.output == .json ? report.json() : report.table())
+        switch output.output {
+        case .json: try Console.current.write(json: report.json().utf8)
+        case .table: try Console.current.write(text: report.table() + "\n")
+        }
         guard report.isSound else { throw CommandFailure(.failed, "answers were wrong: this run is no result") }
         guard report.operations > 0 else { throw CommandFailure(.failed, "no operation succeeded") }
     }
@@ -100,10 +105,8 @@ private final class StageBar: Sendable {
         let percent = progress.fraction.map { "\(Int(min(max($0, 0), 1) * 100))%  " } ?? ""
         let rate = Format.count(UInt64(max(0, progress.operationsPerSecond)))
         let errors = progress.errors > 0 ? "  \(progress.errors) errors" : ""
-        console.draw("\r\(progress.stage.rawValue)  \(percent)\(rate)/s\(errors)\u{1B}[K")
+        console.bar("\(progress.stage.rawValue)  \(percent)\(rate)/s\(errors)")
     }
 
-    func clear() {
-        if console.drawsBars { console.draw("\r\u{1B}[K") }
-    }
+    func clear() { console.clearBar() }
 }

@@ -13,7 +13,7 @@ struct Delete: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withClient { client in
+        try await connection.withWrite(of: key.key, write) { client in
             let receipt = try await client.delete(key.key, options: write.options())
             try show(receipt, of: key.key, as: output.output)
         }

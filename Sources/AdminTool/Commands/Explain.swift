@@ -64,13 +64,14 @@ private func explain(_ document: JSONText, _ sentence: String, _ why: [String], 
             if let name = name.string { object.add(name, raw: value.bytes) }
         }
         object.add("why", why)
-        try Console.current.write(object.bytes + [0x0A])
+        try Console.current.write(json: object.bytes)
     case .table:
         let lines = [sentence] + why.map { "- \($0)" }
         let rows = document.members.map { name, value in
             [name.string ?? "", value.plainText ?? String(decoding: value.bytes, as: UTF8.self)]
         }
         let table = Format.table(["FIELD", "VALUE"], rows)
-        try Console.current.write((lines.map { Format.printable($0) + "\n" }.joined() + "\n" + table).utf8)
+        for line in lines + [""] { try Console.current.write(line: line) }
+        try Console.current.write(text: table)
     }
 }

@@ -6,6 +6,9 @@ struct Get: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print the state of an entity: exactly its bytes, nothing added.",
         discussion: """
+            Exactly its bytes go to a file or another program. On a terminal, control characters and the like, which \
+            would drive it, are shown as escapes, and a message says so.
+
             With --output json, one object: key, etag, position, content-type, and the state as json, text or base64.
             """)
 
@@ -19,8 +22,11 @@ struct Get: AsyncParsableCommand {
         try await connection.withClient { client in
             let entity = try await client.get(key.key)
             switch output.output {
-            case .table: try Console.current.write(entity.state)
-            case .json: try Console.current.write(describe(entity) + [0x0A])
+            case .table:
+                if try !Console.current.write(stored: entity.state[...]) {
+                    Console.current.say("not its exact bytes: what would drive a terminal is shown as escapes")
+                }
+            case .json: try Console.current.write(json: describe(entity))
             }
         }
     }

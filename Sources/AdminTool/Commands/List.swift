@@ -48,12 +48,12 @@ struct List: AsyncParsableCommand {
     private func show(_ items: some Collection<ListedEntity>, isFirst: Bool) throws {
         switch output.output {
         case .json:
-            for item in items { try Console.current.write(onOneLine(item.text.bytes) + [0x0A]) }
+            for item in items { try Console.current.write(json: item.text.bytes) }
         case .table:
             guard !items.isEmpty else { return }
             let table = Format.table(
                 ["KEY", "ETAG", "BYTES", "CONTENT-TYPE", "UPDATED"] + (values ? ["VALUE"] : []), items.map(row))
-            try Console.current.write(isFirst ? table.utf8[...] : withoutHeadings(table))
+            try Console.current.write(text: isFirst ? table : withoutHeadings(table))
         }
     }
 
@@ -68,9 +68,9 @@ struct List: AsyncParsableCommand {
         return cells
     }
 
-    private func withoutHeadings(_ table: String) -> Substring.UTF8View {
+    private func withoutHeadings(_ table: String) -> String {
         let end = table.utf8.firstIndex(of: 0x0A) ?? table.utf8.endIndex
-        return table.utf8[end...].dropFirst()
+        return String(table[end...].dropFirst())
     }
 }
 

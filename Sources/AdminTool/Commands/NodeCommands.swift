@@ -68,10 +68,10 @@ private func finish(
     try await condition.readBack(client, done: "it was done")
     let node = try await client.cluster().nodes.first { $0.id == id }
     let state = node?.state ?? "gone"
-    Console.current.say(Format.printable("node \(id) is \(state)" + (change.changed ? "" : " already")))
+    Console.current.say("node \(id) is \(state)" + (change.changed ? "" : " already"))
     switch format {
-    case .table: try Console.current.write(nodeTable(node.map { [$0] } ?? []).utf8)
-    case .json: try Console.current.write(onOneLine(change.text.bytes) + [0x0A])
+    case .table: try Console.current.write(text: nodeTable(node.map { [$0] } ?? []))
+    case .json: try Console.current.write(json: change.text.bytes)
     }
 }
 
@@ -96,7 +96,7 @@ struct NodeDrain: AsyncParsableCommand {
         try await connection.withAdmin { client in
             if dryRun {
                 let plan = try await client.drainPlan(node: node.id)
-                let command = "keysteadctl node drain \(node.id)"
+                let command = Advice.cluster("node", "drain", node.id)
                 return try await PlanText.of(plan, client, command: command).show(as: output.output)
             }
             let outcome = try await client.drain(node: node.id)
@@ -131,13 +131,13 @@ struct NodeRemove: AsyncParsableCommand {
     private func sayItCouldBe() throws {
         switch output.output {
         case .table:
-            try Console.current.write(line: "node \(Format.printable(node.id)) can be removed: it holds no shard")
+            try Console.current.write(line: "node \(node.id) can be removed: it holds no shard")
             try Console.current.write(line: "nothing has changed")
         case .json:
             var object = JSONObject()
             object.add("node", node.id)
             object.add("removable", true)
-            try Console.current.write(object.bytes + [0x0A])
+            try Console.current.write(json: object.bytes)
         }
     }
 }
@@ -169,7 +169,7 @@ struct NodeWeight: AsyncParsableCommand {
             try await untilDone.run(outcome, client, as: output.output) { _ in
                 .hasWeight(node: node.id, weight)
             }
-            Console.current.say("nothing moves by that: keysteadctl rebalance plan shows what would")
+            Console.current.say("nothing moves by that: \(Advice.cluster("rebalance", "plan")) shows what would")
         }
     }
 }

@@ -26,7 +26,7 @@ struct PatchEntity: AsyncParsableCommand {
         let document =
             text == "-"
             ? try await InputFile.contents(of: "-", bytesMax: documentBytesMax) : Array(text.utf8)
-        try await connection.withClient { client in
+        try await connection.withWrite(of: key.key, write) { client in
             let receipt = try await client.patch(key.key, Patch(type.value, document), options: write.options())
             try show(receipt, of: key.key, as: output.output)
         }

@@ -43,7 +43,7 @@ struct Put: AsyncParsableCommand {
 
     func run() async throws {
         let state = try await state()
-        try await connection.withClient { client in
+        try await connection.withWrite(of: key.key, write) { client in
             let receipt = try await client.put(
                 key.key, state, contentType: contentType ?? (json == nil ? nil : "application/json"),
                 ttlSeconds: ttl, options: write.options(ifAbsent: ifAbsent))

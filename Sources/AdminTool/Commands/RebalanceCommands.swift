@@ -43,7 +43,7 @@ struct RebalanceShow: AsyncParsableCommand {
 }
 
 private func show(_ plan: PlanDetail, _ client: Keystead, as format: OutputFormat) async throws {
-    let command = "keysteadctl rebalance commit \(plan.plan)"
+    let command = Advice.cluster("rebalance", "commit", plan.plan)
     try await PlanText.of(plan, client, command: command).show(as: format)
 }
 

@@ -19,11 +19,8 @@ struct RingPicture: AsyncParsableCommand {
     func run() async throws {
         try await connection.withClient { client in
             let picture = try await client.cluster()
-            let text =
-                arcs
-                ? Ring.table(picture.shards)
-                : RingDrawing(picture, colours: Console.current.colours).text
-            try show(["ring", "nodes", "shards"], of: picture, table: text, as: output.output)
+            if output.output == .table, !arcs { return try Console.current.write(painted: RingDrawing(picture).lines) }
+            try show(["ring", "nodes", "shards"], of: picture, table: Ring.table(picture.shards), as: output.output)
         }
     }
 }
@@ -31,7 +28,7 @@ struct RingPicture: AsyncParsableCommand {
 /// Prints the table, or with `--output json` those parts of the server's own document.
 func show(_ parts: [String], of picture: ClusterPicture, table: String, as format: OutputFormat) throws {
     switch format {
-    case .table: try Console.current.write(table.utf8)
+    case .table: try Console.current.write(text: table)
     case .json:
         var object = JSONObject()
         object.add("cluster", picture.cluster)
@@ -39,6 +36,6 @@ func show(_ parts: [String], of picture: ClusterPicture, table: String, as forma
         for part in parts {
             if let value = picture.text.member(part) { object.add(part, raw: value.bytes) }
         }
-        try Console.current.write(object.bytes + [0x0A])
+        try Console.current.write(json: object.bytes)
     }
 }

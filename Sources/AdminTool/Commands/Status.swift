@@ -38,11 +38,11 @@ struct Status: AsyncParsableCommand {
             for (name, value) in picture?.text.members ?? [] {
                 if let name = name.string { object.add(name, raw: value.bytes) }
             }
-            try Console.current.write(object.bytes + [0x0A])
+            try Console.current.write(json: object.bytes)
         case .table:
             let why = verdict.reasons.isEmpty ? "" : ": " + verdict.reasons.joined(separator: "; ")
-            try Console.current.write(line: verdict.word.rawValue + Format.printable(why))
-            if let picture { try Console.current.write(describe(picture, running).utf8) }
+            try Console.current.write(line: verdict.word.rawValue + why)
+            if let picture { try Console.current.write(text: describe(picture, running)) }
         }
     }
 

@@ -50,7 +50,7 @@ private func show(_ bytesPerSecond: UInt64, as format: OutputFormat) throws {
     case .json:
         var object = JSONObject()
         object.add("bytes-per-second", bytesPerSecond)
-        try Console.current.write(object.bytes + [0x0A])
+        try Console.current.write(json: object.bytes)
     }
 }
 

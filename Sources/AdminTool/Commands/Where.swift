@@ -15,10 +15,10 @@ struct Where: AsyncParsableCommand {
         try await connection.withClient { client in
             let place = try await client.location(of: key.key)
             switch output.output {
-            case .json: try Console.current.write(onOneLine(place.text.bytes) + [0x0A])
+            case .json: try Console.current.write(json: place.text.bytes)
             case .table:
                 let row = [String(place.shard), place.node, String(place.epoch)]
-                try Console.current.write(Format.table(["SHARD", "NODE", "EPOCH"], [row]).utf8)
+                try Console.current.write(text: Format.table(["SHARD", "NODE", "EPOCH"], [row]))
             }
         }
     }

@@ -26,9 +26,11 @@ struct ChunkSender: Sendable {
     let kind: String
     let run: UInt64
     let contact: ServerContact
+    let notice: WaitNotice
 
     /// How long to go on without any line being taken before giving up.
     private static let patience = Duration.seconds(60)
+    private static let ifUnknown = "lines after those that are in may be in too"
     private static let waitMin = Duration.milliseconds(200)
     private static let waitMax = Duration.seconds(2)
 
@@ -47,9 +49,11 @@ struct ChunkSender: Sendable {
                 wait = Self.waitMin
             }
             lines = outcome.again
-            guard mayGoOn(after: failure, for: clock.now - lastProgress + wait) else {
-                throw CommandFailure(failure)
+            let silence = clock.now - lastProgress + wait
+            guard mayGoOn(after: failure, for: silence) else {
+                throw CommandFailure(failure, ifUnknown: Self.ifUnknown)
             }
+            notice.say("\(failure.detail); trying again for \(Format.time(Self.patience - silence)) more")
             try await Task.sleep(for: wait)
             wait = min(wait * 2, Self.waitMax)
         }
@@ -74,7 +78,7 @@ struct ChunkSender: Sendable {
             contact.make()
             sort(lines, answers, into: &attempt)
         } catch {
-            guard error.retry != .never else { throw CommandFailure(error) }
+            guard error.retry != .never else { throw CommandFailure(error, ifUnknown: Self.ifUnknown) }
             attempt.again = lines
             attempt.failure = error
         }
@@ -87,12 +91,12 @@ struct ChunkSender: Sendable {
         // has been written, as it would undo that one.
         for (line, answer) in zip(lines, answers).reversed() {
             guard let error = answer.error else {
-                writtenLater.insert(line.id)
+                writtenLater.insert(line.content.id)
                 continue
             }
             if error.retry == .never, error.applied == .no {
                 attempt.refusals.append(ImportRefusal(line: line.number, reason: "\(error)"))
-            } else if !writtenLater.contains(line.id) {
+            } else if !writtenLater.contains(line.content.id) {
                 attempt.again.append(line)
                 attempt.failure = error
             }
@@ -102,9 +106,10 @@ struct ChunkSender: Sendable {
     }
 
     private func operation(_ line: ImportLanes.Line) -> BatchOperation {
-        BatchOperation(
-            .put(state: line.state, contentType: "application/json", ttlSeconds: nil),
-            EntityKey(kind: kind, id: line.id),
+        let content = line.content
+        return BatchOperation(
+            .put(state: content.state, contentType: content.contentType, ttlSeconds: content.ttlSeconds),
+            EntityKey(kind: kind, id: content.id),
             idempotencyKey: IdempotencyKey("import-\(hexadecimal(run))-\(line.number)"))
     }
 }

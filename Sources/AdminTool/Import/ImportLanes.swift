@@ -16,8 +16,7 @@ struct ImportLanes {
         let number: UInt64
         /// Where it begins.
         let mark: InputMark
-        let id: String
-        let state: [UInt8]
+        let content: ImportLine.Content
     }
 
     struct Chunk: Sendable {
@@ -47,9 +46,9 @@ struct ImportLanes {
 
     /// Adds a line to its lane; the lane.
     mutating func add(_ line: Line) -> Int {
-        let lane = Int(XXH64.hash(Array(line.id.utf8), seed: 0) % UInt64(lanes.count))
+        let lane = Int(XXH64.hash(Array(line.content.id.utf8), seed: 0) % UInt64(lanes.count))
         lanes[lane].waiting.append(line)
-        lanes[lane].waitingBytes += line.state.count
+        lanes[lane].waitingBytes += line.content.state.count
         return lane
     }
 

@@ -4,13 +4,14 @@ import KeysteadClient
 struct Importer {
     /// Chunks under way at once, each on a connection of its own.
     static let lanes = 8
-    /// No state is longer (16 MiB at most), so a longer line is refused without being held.
-    static let lineBytesMax = 16 << 20
+    /// No entity is longer (16 MiB at most, and what writing it as JSON adds), so a longer line is refused without
+    /// being held.
+    static let lineBytesMax = 48 << 20
     private static let checkpointInterval = Duration.seconds(1)
 
     private let client: Keystead
     private let file: InputFile
-    private let idField: String
+    private let choice: ImportChoice
     /// Where progress is kept; `nil` for standard input.
     private let progressPath: String?
     private let console = Console.current
@@ -25,15 +26,16 @@ struct Importer {
     private var refusedAhead: [UInt64] = []
     private var blankAhead: [UInt64] = []
     private let contact = ServerContact()
+    private let notice = WaitNotice()
     private var bar: ProgressBar
     private var lastCheckpoint: ContinuousClock.Instant
     private var hasWarned = false
 
     /// `file` stands at the mark of `progress`.
-    init(client: Keystead, file: InputFile, idField: String, progress: ImportProgress, progressPath: String?) {
+    init(client: Keystead, file: InputFile, choice: ImportChoice, progress: ImportProgress, progressPath: String?) {
         self.client = client
         self.file = file
-        self.idField = idField
+        self.choice = choice
         self.progress = progress
         self.progressPath = progressPath
         self.start = progress.mark
@@ -65,9 +67,14 @@ struct Importer {
     private typealias Group = ThrowingTaskGroup<(Int, [ImportRefusal]), any Error>
 
     private mutating func readAll(_ group: inout Group) async throws {
+        var isBeginning = start.offset == 0
         while true {
             let piece = try await file.read()
             if piece.isEmpty { break }
+            if isBeginning, let encoding = ImportEncoding.foreign(piece[...]) {
+                throw CommandFailure(.refused, "\(choice.input) is \(encoding): make it UTF-8 first; nothing was sent")
+            }
+            isBeginning = false
             splitter.append(piece)
             loop: while true {
                 let step = splitter.next()
@@ -83,14 +90,15 @@ struct Importer {
         let mark = reader
         reader = InputMark(offset: start.offset + splitter.consumedBytes, line: mark.line + 1)
         guard case .line(let bytes) = step else {
-            refuse(ImportRefusal(line: reader.line, reason: "longer than \(Format.bytes(UInt64(Self.lineBytesMax)))"))
+            let most = Format.bytes(UInt64(Self.lineBytesMax))
+            refuse(ImportRefusal(line: reader.line, reason: "longer than \(most), which is beyond any entity"))
             return
         }
-        switch ImportLine(bytes, idField: idField) {
+        switch try read(bytes, at: mark) {
         case .blank: blankAhead.append(reader.line)
         case .refused(let reason): refuse(ImportRefusal(line: reader.line, reason: reason))
-        case .entity(let id):
-            let lane = lanes.add(.init(number: reader.line, mark: mark, id: id, state: Array(bytes)))
+        case .entity(let content):
+            let lane = lanes.add(.init(number: reader.line, mark: mark, content: content))
             if lanes.isFull(lane) { try await launch(lane, &group) }
         }
         if reader.line.isMultiple(of: 1000) {
@@ -99,11 +107,24 @@ struct Importer {
         }
     }
 
+    /// What a line is, without the carriage return of its line end and, at the beginning, without a byte order mark.
+    /// The first line that is not blank tells what all of them are.
+    private mutating func read(_ bytes: ArraySlice<UInt8>, at mark: InputMark) throws -> ImportLine {
+        var line = bytes
+        if mark.offset == 0, line.starts(with: ImportEncoding.byteOrderMark) { line = line.dropFirst(3) }
+        if line.last == 0x0D { line = line.dropLast() }
+        guard !ImportLine.isBlank(line) else { return .blank }
+        let format = try progress.origin.format ?? choice.format(of: line, number: reader.line)
+        progress.origin.format = format
+        return ImportLine(line, format, kind: progress.origin.kind)
+    }
+
     /// Sends a lane's lines, once the chunk before them is through.
     private mutating func launch(_ lane: Int, _ group: inout Group) async throws {
         while lanes.isUnderWay(lane) { _ = try await reap(&group) }
         let chunk = lanes.take(lane)
-        let sender = ChunkSender(client: client, kind: progress.kind, run: progress.run, contact: contact)
+        let sender = ChunkSender(
+            client: client, kind: progress.origin.kind, run: progress.run, contact: contact, notice: notice)
         group.addTask { (chunk.lane, try await sender.send(chunk)) }
     }
 
@@ -118,7 +139,7 @@ struct Importer {
 
     private mutating func refuse(_ refusal: ImportRefusal) {
         refusedAhead.append(refusal.line)
-        bar.say("line \(refusal.line) refused: \(Format.printable(refusal.reason))")
+        bar.say("line \(refusal.line) refused: \(refusal.reason)")
     }
 
     /// Moves the mark to where everything is confirmed; writes it down once a second, or at once where forced.
@@ -132,7 +153,7 @@ struct Importer {
         let picture = picture
         bar.show(picture)
         let now = ContinuousClock().now
-        guard force || now - lastCheckpoint >= Self.checkpointInterval, let progressPath else { return }
+        guard force || now - lastCheckpoint >= Self.checkpointInterval, line > 0, let progressPath else { return }
         lastCheckpoint = now
         do {
             progress.prefixHash = try ImportProgress.hash(of: file, before: progress.mark.offset)

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -83,20 +85,77 @@ static inline size_t ks_zero_prefix(const void *bytes, size_t length) {
     return (size_t)(at - start);
 }
 
-/// Nanoseconds of `clock`. CLOCK_BOOTTIME keeps counting through a suspend; CLOCK_REALTIME can step.
+/// Nanoseconds of `clock`, one that never goes below zero. CLOCK_BOOTTIME keeps counting through a suspend.
 static inline uint64_t ks_clock_ns(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 static inline uint64_t ks_boottime_ns(void) { return ks_clock_ns(CLOCK_BOOTTIME); }
-static inline uint64_t ks_realtime_ns(void) { return ks_clock_ns(CLOCK_REALTIME); }
+
+/// The last second of the year 9999: later times have no form in RFC 3339 or HTTP.
+#define KS_LAST_SECOND 253402300799ll
+
+/// Milliseconds of the wall clock since 1970. It can step, and may say anything: a time before 1970 counts as 1970, one
+/// after the year 9999 as its end.
+static inline uint64_t ks_wall_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (now.tv_sec < 0) return 0;
+    if (now.tv_sec > KS_LAST_SECOND) return (uint64_t)KS_LAST_SECOND * 1000ull;
+    return (uint64_t)now.tv_sec * 1000ull + (uint64_t)now.tv_nsec / 1000000ull;
+}
+
+// The allocator.
+/// Bounds what the C library keeps of freed memory. Before threads are made.
+static inline void ks_allocator_configure(int arenas, size_t mapped_min, int mapped_max, size_t kept_max) {
+#if defined(__GLIBC__)
+    mallopt(M_ARENA_MAX, arenas);
+    mallopt(M_MMAP_THRESHOLD, (int)mapped_min);
+    mallopt(M_MMAP_MAX, mapped_max);
+    mallopt(M_TRIM_THRESHOLD, (int)kept_max);
+#endif
+}
+/// Gives every free page back to the system. Takes the lock of each arena in turn.
+static inline void ks_allocator_trim(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
 
 // File calls. Each returns its result, or the negative errno.
 static inline int ks_open(const char *path, int flags, mode_t mode) {
     int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
     return fd < 0 ? -errno : fd;
 }
+/// The same below an open directory.
+static inline int ks_openat(int directory, const char *name, int flags, mode_t mode) {
+    int fd = openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+    return fd < 0 ? -errno : fd;
+}
+/// Opens a file that an operator named, to read it: only here a symbolic link is followed. A pipe without a
+/// writer does not hold the caller.
+static inline int ks_open_named_file(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+/// Removes a name below an open directory: an empty directory where `flags` is AT_REMOVEDIR, else a file or a link
+/// itself.
+static inline int ks_unlinkat(int directory, const char *name, int flags) {
+    return unlinkat(directory, name, flags) < 0 ? -errno : 0;
+}
+/// What a name below an open directory is; a link itself, not what it leads to.
+static inline int ks_statat(int directory, const char *name, struct stat *status) {
+    return fstatat(directory, name, status, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+static inline int ks_chmodat(int directory, const char *name, mode_t mode) {
+    return fchmodat(directory, name, mode, 0) < 0 ? -errno : 0;
+}
+static inline int ks_fstat(int fd, struct stat *status) { return fstat(fd, status) < 0 ? -errno : 0; }
+static inline int ks_fchmod(int fd, mode_t mode) { return fchmod(fd, mode) < 0 ? -errno : 0; }
+static inline int ks_is_directory(mode_t mode) { return S_ISDIR(mode); }
+static inline int ks_is_file(mode_t mode) { return S_ISREG(mode); }
+static inline int ks_is_link(mode_t mode) { return S_ISLNK(mode); }
 static inline int ks_close(int fd) { return close(fd) < 0 ? -errno : 0; }
 static inline int ks_fdatasync(int fd) { return fdatasync(fd) < 0 ? -errno : 0; }
 static inline int ks_fsync(int fd) { return fsync(fd) < 0 ? -errno : 0; }
@@ -126,6 +185,15 @@ static inline int ks_mkdir(const char *path, mode_t mode) { return mkdir(path, m
 /// Out of line, since `fallocate` wants `_GNU_SOURCE`, under which the system's headers differ from those that Swift's
 /// own module of the C library was made of.
 int ks_fallocate(int fd, int64_t offset, int64_t length);
+/// Raises the soft limit of open files to the hard one, where that is allowed. The limit as it then is.
+static inline int64_t ks_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+    struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+    if (limit.rlim_cur < limit.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    return limit.rlim_cur > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
+}
+static inline int ks_truncate(int fd, int64_t length) { return ftruncate(fd, length) < 0 ? -errno : 0; }
 static inline int ks_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0; }
 static inline int64_t ks_file_size(int fd) {
     struct stat status;
@@ -141,6 +209,22 @@ static inline uint64_t ks_random64(void) {
 static inline void ks_name_this_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 /// How far the calling thread yields to others; on Linux a priority belongs to a thread.
 static inline void ks_set_niceness(int niceness) { setpriority(PRIO_PROCESS, 0, niceness); }
+/// Files and directories are made for this user alone from here on, whatever the caller of the process had set.
+static inline void ks_make_private_files(void) { umask(077); }
+/// No signal of a closed pipe or terminal ends the process.
+static inline void ks_ignore_signal(int number) { signal(number, SIG_IGN); }
+/// Opens /dev/null for each of the three standard descriptors that is closed: a data file must never get its number.
+/// Returns how many were.
+int ks_fill_standard_descriptors(void);
+/// A crash writes no core, neither to a file nor to a program. The value 1 does both: at 0 a program still gets one.
+/// The hard limit stays, so whoever needs a core can raise the soft one of the running process.
+void ks_refuse_cores(void);
+/// Overwrites the value of a flag (`--name VALUE` or `--name=VALUE`) in the command line that others can read in /proc.
+/// The caller has copied its arguments. Call it before any thread starts. Returns how many values were there.
+int ks_hide_argument(const char *flag);
+/// Writes to standard error, and gives up after a second in which nothing could be written: for a process that ends.
+void ks_last_words(const void *bytes, size_t length);
+
 /// Drops the page cache of the file, so that what is read next comes from the device (reliability rule W5).
 static inline int ks_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
 

@@ -1,4 +1,4 @@
-internal import Primitives
+public import Primitives
 
 /// Where an etcd cluster is and how to get in: `etcd://HOST:PORT[,HOST:PORT…]`, or `etcds://…` for TLS. What must not
 /// show in a process list, files and the password, is set beside the text.
@@ -21,7 +21,7 @@ public struct EtcdLocation: Sendable, Hashable {
     public var keyFile: String?
     /// Of etcd's own authentication. Both or neither.
     public var user: String?
-    public var password: String?
+    public var password: Secret?
 
     /// - Throws: a sentence for the operator.
     public init(_ text: String) throws(EtcdLocationError) {

@@ -98,6 +98,9 @@ public final class EtcdMetadata: MetadataStore {
             let answer = try await range(request)
             let read = answer.kvs ?? []
             entries.append(contentsOf: read.compactMap { keyspace.entry($0) })
+            guard entries.count <= Limits.etcdEntriesMax else {
+                throw .unavailable(detail: "etcd has more than \(Limits.etcdEntriesMax) keys of this cluster")
+            }
             let first = revision ?? answer.header.metadataRevision
             guard answer.more == true, let last = read.last else {
                 return MetadataRead(value: entries, revision: first)

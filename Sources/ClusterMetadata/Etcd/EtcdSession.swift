@@ -43,10 +43,13 @@ final class EtcdLease: Sendable {
     /// - Parameter sent: when the lease was asked for.
     init(id: SessionID, timeToLiveSeconds: UInt64, sent: ContinuousClock.Instant, transport: EtcdTransport) {
         self.id = id
-        timeToLive = .seconds(timeToLiveSeconds)
+        timeToLive = Self.believed(timeToLiveSeconds)
         self.transport = transport
         state = Mutex(State(aliveUntil: sent + Self.counted(timeToLive)))
     }
+
+    /// What etcd says, as far as it can be: sums of times stay far from their end.
+    private static func believed(_ seconds: UInt64) -> Duration { .seconds(min(seconds, Limits.etcdSessionSecondsMax)) }
 
     /// What of a time to live may be relied on: clocks may differ by 1 % each, and 10 % are margin.
     static func counted(_ timeToLive: Duration) -> Duration { timeToLive * 88 / 100 }
@@ -73,7 +76,7 @@ final class EtcdLease: Sendable {
                 }
                 // etcd leaves out the time to live of a lease that it does not have.
                 guard let seconds = result.TTL?.value, seconds > 0 else { return expire() }
-                renew(sent: sent, for: .seconds(seconds))
+                renew(sent: sent, for: Self.believed(seconds))
                 pause = timeToLive / 3
             } catch {
                 if error.message == EtcdFailure.leaseNotFound { return expire() }

@@ -172,7 +172,7 @@ final class EtcdTransport: Sendable {
     private func token(at endpoint: Int, within limit: Duration) async throws(EtcdFailure) -> String? {
         guard let name = location.user else { return nil }
         if let token = state.withLock({ $0.token }) { return token }
-        let body = try Self.encode(TokenRequest(name: name, password: location.password ?? ""))
+        let body = try Self.encode(TokenRequest(name: name, password: location.password?.revealed() ?? ""))
         do throws(EtcdFailure) {
             let answer: TokenAnswer = try await send(
                 "auth/authenticate", body, token: nil, at: endpoint, within: limit)

@@ -1,3 +1,5 @@
+import Primitives
+
 /// A number of a document, as text: neither rounded nor rewritten.
 public struct JSONNumber: Sendable {
     private let storage: JSONText
@@ -9,6 +11,19 @@ public struct JSONNumber: Sendable {
     public init(unsigned value: UInt64) { storage = JSONText(Array(String(value).utf8)) }
 
     public var text: ArraySlice<UInt8> { storage.bytes }
+
+    var textCount: Int { storage.count }
+
+    @inline(__always)
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { storage.withBytes(body) }
+
+    /// Whether it has more digits than are ever computed with; those of its exponent count.
+    var isLong: Bool {
+        guard storage.count > Limits.numberDigitsMax else { return false }
+        // A sign, a point, an `e` and a sign of the exponent are all that is no digit.
+        guard storage.count <= Limits.numberDigitsMax + 4 else { return true }
+        return storage.bytes.count { $0 &- UInt8(ascii: "0") < 10 } > Limits.numberDigitsMax
+    }
 
     /// The value, where it is a whole number of 64 bits, however it is written: `10`, `1e1` and `10.0` alike.
     public var int64: Int64? {

@@ -1,8 +1,22 @@
+import Primitives
+
 /// The path to one value of a document (RFC 6901), with its escapes undone.
 struct JSONPointer: Sendable, Equatable {
+    /// The last one has what is left of a path that is too long to lead anywhere, see ``tokensMax``.
     let tokens: [ArraySlice<UInt8>]
     /// As it was written, for messages.
     let text: ArraySlice<UInt8>
+
+    /// No document has a value this far down, so a path that goes on is not cut any further.
+    private static let tokensMax = Limits.jsonDepthMax + 2
+
+    /// The whole document.
+    static let root = JSONPointer(tokens: [], text: [])
+
+    private init(tokens: [ArraySlice<UInt8>], text: ArraySlice<UInt8>) {
+        self.tokens = tokens
+        self.text = text
+    }
 
     /// `nil` where the text is no pointer: it is neither empty nor begins with `/`, or has a `~` without `0` or `1`
     /// after it.
@@ -14,7 +28,9 @@ struct JSONPointer: Sendable, Equatable {
         }
         guard first == UInt8(ascii: "/") else { return nil }
         var tokens: [ArraySlice<UInt8>] = []
-        for piece in text.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+        let pieces = text.dropFirst().split(
+            separator: UInt8(ascii: "/"), maxSplits: Self.tokensMax - 1, omittingEmptySubsequences: false)
+        for piece in pieces {
             guard let token = Self.unescape(piece) else { return nil }
             tokens.append(token)
         }

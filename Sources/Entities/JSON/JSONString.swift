@@ -1,12 +1,19 @@
 /// A string of a document, as it stands between its quotes.
 public struct JSONString: Sendable {
+    /// Marked where something in it is escaped.
     private let text: JSONText
-    private let hasEscapes: Bool
+
+    var hasEscapes: Bool { text.isMarked }
 
     init(_ text: JSONText, hasEscapes: Bool) {
-        self.text = text
-        self.hasEscapes = hasEscapes
+        self.text = hasEscapes ? text.marked : text
     }
+
+    private init(_ text: JSONText) { self.text = text }
+
+    /// What stands for no string at all, and is in no document.
+    static let gone = JSONString(JSONText.none)
+    var isGone: Bool { text.isNone }
 
     /// A string of this content, which must be UTF-8.
     public init(content: ArraySlice<UInt8>) {
@@ -22,16 +29,21 @@ public struct JSONString: Sendable {
     /// The bytes that the string stands for. O(1) where nothing is escaped, else decoded at each call.
     public var content: ArraySlice<UInt8> {
         guard hasEscapes else { return text.bytes }
-        var content: [UInt8] = []
-        content.reserveCapacity(text.count)
-        var unescaper = JSONUnescaper(text.bytes)
-        while let byte = unescaper.next() { content.append(byte) }
-        return content[...]
+        return JSONUnescaper.content(text.bytes)[...]
     }
 
     /// Whether the content is `other`. Allocates nothing, and looks no further than the first difference.
     public func contentEquals(_ other: some Collection<UInt8>) -> Bool {
-        guard hasEscapes else { return text.count == other.count && text.bytes.elementsEqual(other) }
+        // SAFETY: the pointer is used inside the closure only.
+        other.withContiguousStorageIfAvailable { contentEquals($0) }
+            ?? Array(other).withUnsafeBufferPointer { contentEquals($0) }
+    }
+
+    private func contentEquals(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard hasEscapes else {
+            guard text.count == other.count else { return false }
+            return text.withBytes { JSONBytes.firstDifference($0, UnsafeRawBufferPointer(other)) == nil }
+        }
         guard text.count >= other.count else { return false }
         var unescaper = JSONUnescaper(text.bytes)
         for byte in other {
@@ -43,7 +55,7 @@ public struct JSONString: Sendable {
     /// Writes the string with its quotes, as it was read.
     public func write(into output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
-        output.append(contentsOf: text.bytes)
+        withBytes { output.append(contentsOf: $0) }
         output.append(UInt8(ascii: "\""))
     }
 
@@ -56,6 +68,18 @@ public struct JSONString: Sendable {
 
     /// Bytes of the text with its quotes.
     var encodedCount: Int { text.count + 2 }
+
+    /// Bytes of the text.
+    var textCount: Int { text.count }
+
+    /// Gives the text, without its quotes.
+    @inline(__always)
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { text.withBytes(body) }
+
+    /// Of the content.
+    var hash: UInt32 {
+        hasEscapes ? JSONNameTable.hash(content) : text.withBytes { JSONNameTable.hash($0) }
+    }
 }
 
 extension JSONString: Equatable, Comparable {
@@ -69,7 +93,13 @@ extension JSONString: Equatable, Comparable {
     /// In the order of code points, which is that of UTF-8 bytes.
     public static func < (left: JSONString, right: JSONString) -> Bool { compare(left, right) < 0 }
 
-    private static func compare(_ left: JSONString, _ right: JSONString) -> Int {
+    /// Negative, zero or positive as `left` is before, at or after `right`.
+    static func compare(_ left: JSONString, _ right: JSONString) -> Int {
+        if !left.hasEscapes, !right.hasEscapes {
+            guard let place = left.text.firstDifference(right.text) else { return left.text.count - right.text.count }
+            let (leftBytes, rightBytes) = (left.text.bytes, right.text.bytes)
+            return leftBytes[leftBytes.startIndex + place] < rightBytes[rightBytes.startIndex + place] ? -1 : 1
+        }
         var leftBytes = JSONUnescaper(left.text.bytes)
         var rightBytes = JSONUnescaper(right.text.bytes)
         while true {
@@ -135,6 +165,18 @@ struct JSONUnescaper: IteratorProtocol {
     init(_ text: ArraySlice<UInt8>) {
         self.text = text
         index = text.startIndex
+    }
+
+    /// All of it.
+    static func content(_ text: ArraySlice<UInt8>) -> [UInt8] {
+        // SAFETY: the buffer is used inside the closure only, and what an escape stands for is no longer than itself.
+        [UInt8](unsafeUninitializedCapacity: text.count) { output, count in
+            var unescaper = JSONUnescaper(text)
+            while let byte = unescaper.next() {
+                output[count] = byte
+                count += 1
+            }
+        }
     }
 
     mutating func next() -> UInt8? {

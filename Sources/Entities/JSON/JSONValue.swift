@@ -13,6 +13,8 @@ public enum JSONValue: Sendable {
     case string(JSONString)
     case array([JSONValue])
     case object(JSONObject)
+    /// An array or object that was checked and is not opened yet. Patches meet it; ``init(parsing:)`` makes none.
+    case unread(JSONUnread)
 
     /// Reads a whole document: one value, with nothing but white space around it.
     ///
@@ -20,24 +22,38 @@ public enum JSONValue: Sendable {
     /// two members of one object with the same name (compared after unescaping), no lone surrogates. The value shares
     /// `text`.
     public init(parsing text: [UInt8]) throws(JSONError) {
-        var parser = JSONParser(text)
-        self = try parser.parseDocument()
+        self = try JSONParser.parse(text).value
     }
 
     /// Reads a whole document that is part of something larger, of which it takes a copy.
     public init(parsing text: ArraySlice<UInt8>) throws(JSONError) { try self.init(parsing: Array(text)) }
 
-    /// The member `name` of an object; `nil` where this is no object or has no such member.
-    public subscript(name: StaticString) -> JSONValue? {
-        guard case .object(let object) = self else { return nil }
-        return object[name]
+    /// Checks that the text is a document as ``init(parsing:)-([UInt8])`` reads it, and makes nothing of it: many times
+    /// faster, and without memory for its values.
+    public static func check(_ text: ArraySlice<UInt8>) throws(JSONError) { _ = try JSONScan.check(Array(text)) }
+
+    /// The document without the white space outside of its strings; numbers and strings keep their text.
+    public static func compacted(_ text: ArraySlice<UInt8>) throws(JSONError) -> [UInt8] {
+        let text = Array(text)
+        return JSONScan.compacted(text, blanks: try JSONScan.check(text).blanks)
     }
 
-    var isContainer: Bool {
+    /// The member `name` of an object; `nil` where this is no object or has no such member.
+    public subscript(name: StaticString) -> JSONValue? {
         switch self {
-        case .array, .object: true
-        default: false
+        case .object(let object): object[name]
+        case .unread(let unread): unread.isObject ? unread.object()[name] : nil
+        case .null, .bool, .number, .string, .array: nil
         }
+    }
+
+    /// The same value with its outermost container opened.
+    var opened: JSONValue {
+        guard case .unread(let unread) = self else { return self }
+        guard unread.isObject else { return .array(unread.elements()) }
+        var object = unread.object()
+        object.indexIfNeeded()
+        return .object(object)
     }
 }
 
@@ -50,6 +66,7 @@ extension JSONValue: Equatable {
         case (.string(let left), .string(let right)): left == right
         case (.array(let left), .array(let right)): left == right
         case (.object(let left), .object(let right)): left == right
+        case (.unread, _), (_, .unread): left.opened == right.opened
         default: false
         }
     }
@@ -73,6 +90,8 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
         case malformedUTF8
         case duplicateName
         case tooDeep
+        /// Reading it costs more than the reader allows.
+        case tooHeavy
     }
 
     public var description: String {
@@ -88,6 +107,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
             case .malformedUTF8: "malformed UTF-8"
             case .duplicateName: "a member name that its object has already"
             case .tooDeep: "nested too deep"
+            case .tooHeavy: "it is too much to read"
             }
         return "\(what), at byte \(offset)"
     }
@@ -97,21 +117,46 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
 struct JSONText: Sendable, Equatable {
     private let storage: [UInt8]
     private let start: UInt32
-    private let length: UInt32
+    /// The length, and above it a mark for whoever holds the text.
+    private let lengthAndMark: UInt32
 
-    init(_ storage: [UInt8], _ range: Range<Int>) {
-        precondition(range.upperBound <= UInt32.max, "a document is far below 4 GiB")
+    private static let mark: UInt32 = 1 << 31
+
+    init(_ storage: [UInt8], _ range: Range<Int>, isMarked: Bool = false) {
+        precondition(range.upperBound < Int(Self.mark), "a document is far below 2 GiB")
         self.storage = storage
         start = UInt32(range.lowerBound)
-        length = UInt32(range.count)
+        lengthAndMark = UInt32(range.count) | (isMarked ? Self.mark : 0)
     }
 
-    init(_ bytes: [UInt8]) { self.init(bytes, 0..<bytes.count) }
+    init(_ bytes: [UInt8], isMarked: Bool = false) { self.init(bytes, 0..<bytes.count, isMarked: isMarked) }
 
-    var count: Int { Int(length) }
-    var bytes: ArraySlice<UInt8> { storage[Int(start)..<(Int(start) + Int(length))] }
+    var count: Int { Int(lengthAndMark & ~Self.mark) }
+    var isMarked: Bool { lengthAndMark & Self.mark != 0 }
+    var bytes: ArraySlice<UInt8> { storage[Int(start)..<(Int(start) + count)] }
+
+    /// The same text with the mark.
+    var marked: JSONText { JSONText(storage, Int(start)..<(Int(start) + count), isMarked: true) }
+
+    /// Text that no document has: a string's without a byte is marked for nothing.
+    static let none = JSONText([], isMarked: true)
+    var isNone: Bool { lengthAndMark == Self.mark }
+
+    /// Gives the bytes to `body`, with no slice made of them: texts are short and there are many.
+    @inline(__always)
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        // SAFETY: the pointer is used inside the closure only; `start` and `count` lie inside the storage.
+        storage.withUnsafeBytes { all in
+            body(UnsafeRawBufferPointer(start: all.baseAddress.map { $0 + Int(start) }, count: count))
+        }
+    }
+
+    /// The first place where the shorter of the two differs from the other; `nil` where it is its beginning.
+    func firstDifference(_ other: JSONText) -> Int? {
+        withBytes { left in other.withBytes { JSONBytes.firstDifference(left, $0) } }
+    }
 
     static func == (left: JSONText, right: JSONText) -> Bool {
-        left.length == right.length && left.bytes == right.bytes
+        left.count == right.count && left.firstDifference(right) == nil
     }
 }

@@ -15,7 +15,9 @@ enum PatchFault: Error {
     case fractional
     case overflow
     case tooDeep
-    case tooMuchWork
+    case numberTooLong
+    /// It costs more than the bytes of work that are allowed.
+    case tooMuchWork(allowed: Int)
 
     var detail: String {
         switch self {
@@ -32,128 +34,112 @@ enum PatchFault: Error {
         case .fractional: "it would add a fraction; only integers are added"
         case .overflow: "the result is beyond a signed 64-bit integer"
         case .tooDeep: "the result is more than \(Limits.jsonDepthMax) containers deep"
-        case .tooMuchWork: "the patch moves or copies too much in one request; split it"
+        case .numberTooLong:
+            "a number of more than \(Limits.numberDigitsMax) digits is neither compared nor computed with"
+        case .tooMuchWork(let allowed): PatchWork.sentence(allowed: allowed)
         }
     }
 }
 
-/// A document being changed. After a fault it is half changed and to be thrown away.
+/// A document being changed. After a fault it may be half changed, see ``isChanged``.
 struct JSONEditor {
     private(set) var root: JSONValue
-    /// What copying and shifting may still cost, in values copied.
-    private var work: Int
+    private(set) var work: PatchWork
+    /// A change has begun: the document may be neither the one from before nor the one that was meant.
+    private(set) var isChanged = false
 
-    /// What a patch may cost for each byte of state and document, and for each byte that a state may have: enough for
-    /// what a caller means, too little for one request to hold its shard's loop.
-    private static let workPerByte = 8
-    private static let workPerByteAllowed = 2
-    /// Shifting an array's element costs this much less than copying a value.
-    private static let shiftsPerCopy = 16
-
-    /// - Parameters:
-    ///   - byteCount: bytes of the state and the patch document together.
-    ///   - bytesMax: bytes that a state may have.
-    init(_ root: JSONValue, byteCount: Int, bytesMax: Int) {
+    init(_ root: consuming JSONValue, work: PatchWork) {
         self.root = root
-        work = Self.workPerByteAllowed * bytesMax + Self.workPerByte * byteCount
+        self.work = work
     }
 
-    /// `nil` where there is nothing at `pointer`.
-    func find(_ pointer: JSONPointer) -> JSONValue? {
-        var value = root
-        for token in pointer.tokens {
-            switch value {
-            case .object(let object):
-                guard let member = object[token] else { return nil }
-                value = member
-            case .array(let elements):
-                guard let index = JSONPointer.arrayIndex(token), index < elements.count else { return nil }
-                value = elements[index]
-            default: return nil
-            }
-        }
-        return value
+    /// What is at `pointer`, given to `body` where it lies; `body` may open containers and must not change the value.
+    /// `nil` where there is nothing.
+    mutating func look<Result>(
+        at pointer: JSONPointer, _ body: (inout JSONValue, inout PatchWork) throws(PatchFault) -> Result
+    ) throws(PatchFault) -> Result? {
+        try Self.reach(&root, at: pointer.tokens[...], &work, body)
     }
 
-    func value(at pointer: JSONPointer) throws(PatchFault) -> JSONValue {
-        guard let value = find(pointer) else { throw .missing }
+    private mutating func value(at pointer: JSONPointer) throws(PatchFault) -> JSONValue {
+        let value = try look(at: pointer) { (value, _) throws(PatchFault) in value }
+        guard let value else { throw .missing }
         return value
     }
 
     /// Puts `value` where RFC 6902 §4.1 has it: a member is added or replaced, an element inserted before its index.
     mutating func add(_ value: JSONValue, at pointer: JSONPointer) throws(PatchFault) {
-        _ = try Self.measure(value, depth: pointer.tokens.count)
+        try Self.checkDepth(value, depth: pointer.tokens.count, &work)
         try insert(value, at: pointer)
     }
 
     /// ``add(_:at:)`` of a value that is known to lie no deeper than it may.
     private mutating func insert(_ value: JSONValue, at pointer: JSONPointer) throws(PatchFault) {
         guard let last = pointer.tokens.last else {
+            isChanged = true
             root = value
             return
         }
-        var shifted = 0
-        try change(at: pointer.tokens.dropLast(), missing: .missingParent) { (parent) throws(PatchFault) in
+        try change(at: pointer.tokens.dropLast(), missing: .missingParent) { (parent, work) throws(PatchFault) in
             if var object = parent.takeObject() {
+                defer { parent = .object(object) }
+                try work.spend(2 * PatchCost.member(last, among: object.count))
                 object.set(JSONString(content: last), value)
-                parent = .object(object)
             } else if var elements = parent.takeArray() {
+                defer { parent = .array(elements) }
                 let index = last == [UInt8(ascii: "-")] ? elements.count : JSONPointer.arrayIndex(last)
                 guard let index, index <= elements.count else { throw .indexOutOfRange }
-                shifted = elements.count - index
+                try work.spend(PatchCost.shift(elements.count - index, of: elements.count))
                 elements.insert(value, at: index)
-                parent = .array(elements)
             } else {
                 throw .notAContainer
             }
         }
-        try spend(shifted / Self.shiftsPerCopy)
     }
 
     /// Takes out what is at `pointer`, which must exist and not be the whole document.
     @discardableResult
     mutating func remove(at pointer: JSONPointer) throws(PatchFault) -> JSONValue {
         guard let last = pointer.tokens.last else { throw .removesRoot }
-        var shifted = 0
-        let value = try change(at: pointer.tokens.dropLast(), missing: .missing) {
-            (parent) throws(PatchFault) -> JSONValue in
+        return try change(at: pointer.tokens.dropLast(), missing: .missing) {
+            (parent, work) throws(PatchFault) -> JSONValue in
             if var object = parent.takeObject() {
+                defer { parent = .object(object) }
+                try work.spend(PatchCost.member(last, among: object.count))
                 guard let value = object.remove(last) else { throw .missing }
-                parent = .object(object)
                 return value
             }
-            guard var elements = parent.takeArray(), let index = JSONPointer.arrayIndex(last), index < elements.count
-            else { throw .missing }
-            let value = elements.remove(at: index)
-            shifted = elements.count - index
-            parent = .array(elements)
-            return value
+            guard var elements = parent.takeArray() else { throw .missing }
+            defer { parent = .array(elements) }
+            guard let index = JSONPointer.arrayIndex(last), index < elements.count else { throw .missing }
+            try work.spend(PatchCost.shift(elements.count - index, of: elements.count))
+            return elements.remove(at: index)
         }
-        try spend(shifted / Self.shiftsPerCopy)
-        return value
     }
 
     /// Puts `value` in the place of what is at `pointer`, which must exist.
     mutating func replace(with value: JSONValue, at pointer: JSONPointer) throws(PatchFault) {
-        _ = try Self.measure(value, depth: pointer.tokens.count)
-        try change(at: pointer) { $0 = value }
+        try Self.checkDepth(value, depth: pointer.tokens.count, &work)
+        try change(at: pointer) { (old, _) throws(PatchFault) in old = value }
     }
 
     /// Puts `value` at `pointer`: the whole document, a member that need not exist, or an element that must.
     mutating func set(_ value: JSONValue, at pointer: JSONPointer) throws(PatchFault) {
-        _ = try Self.measure(value, depth: pointer.tokens.count)
+        try Self.checkDepth(value, depth: pointer.tokens.count, &work)
         guard let last = pointer.tokens.last else {
+            isChanged = true
             root = value
             return
         }
-        try change(at: pointer.tokens.dropLast(), missing: .missingParent) { (parent) throws(PatchFault) in
+        try change(at: pointer.tokens.dropLast(), missing: .missingParent) { (parent, work) throws(PatchFault) in
             if var object = parent.takeObject() {
+                defer { parent = .object(object) }
+                try work.spend(2 * PatchCost.member(last, among: object.count))
                 object.set(JSONString(content: last), value)
-                parent = .object(object)
             } else if var elements = parent.takeArray() {
+                defer { parent = .array(elements) }
                 guard let index = JSONPointer.arrayIndex(last), index < elements.count else { throw .indexOutOfRange }
                 elements[index] = value
-                parent = .array(elements)
             } else {
                 throw .notAContainer
             }
@@ -162,8 +148,8 @@ struct JSONEditor {
 
     /// Adds an element at the end of the array at `pointer`, which must exist.
     mutating func append(_ element: JSONValue, at pointer: JSONPointer) throws(PatchFault) {
-        _ = try Self.measure(element, depth: pointer.tokens.count + 1)
-        try change(at: pointer) { (value) throws(PatchFault) in
+        try Self.checkDepth(element, depth: pointer.tokens.count + 1, &work)
+        try change(at: pointer) { (value, _) throws(PatchFault) in
             guard var elements = value.takeArray() else { throw .notAnArray }
             elements.append(element)
             value = .array(elements)
@@ -178,19 +164,21 @@ struct JSONEditor {
         }
         let value = try remove(at: from)
         // A value that does not go deeper cannot make the document deeper, so a rename is not measured.
-        if pointer.tokens.count > from.tokens.count { try spend(Self.measure(value, depth: pointer.tokens.count)) }
+        if pointer.tokens.count > from.tokens.count {
+            try Self.checkDepth(value, depth: pointer.tokens.count, &work)
+        }
         try insert(value, at: pointer)
     }
 
     mutating func copy(from: JSONPointer, to pointer: JSONPointer) throws(PatchFault) {
         let value = try value(at: from)
-        try spend(Self.measure(value, depth: pointer.tokens.count))
+        try Self.checkDepth(value, depth: pointer.tokens.count, &work)
         try insert(value, at: pointer)
     }
 
     /// Changes what is at `pointer`, which must exist, in place.
     mutating func change<Result>(
-        at pointer: JSONPointer, _ body: (inout JSONValue) throws(PatchFault) -> Result
+        at pointer: JSONPointer, _ body: (inout JSONValue, inout PatchWork) throws(PatchFault) -> Result
     ) throws(PatchFault) -> Result {
         try change(at: pointer.tokens[...], missing: .missing, body)
     }
@@ -199,50 +187,70 @@ struct JSONEditor {
 extension JSONEditor {
     private mutating func change<Result>(
         at path: ArraySlice<ArraySlice<UInt8>>, missing: PatchFault,
-        _ body: (inout JSONValue) throws(PatchFault) -> Result
+        _ body: (inout JSONValue, inout PatchWork) throws(PatchFault) -> Result
     ) throws(PatchFault) -> Result {
-        try Self.change(&root, at: path, missing: missing, body)
+        isChanged = true
+        let result = try Self.reach(&root, at: path, &work, body)
+        guard let result else { throw missing }
+        return result
     }
 
     /// Each container is taken out of its place on the way down and put back on the way up, so that it is changed where
-    /// it lies and not copied.
-    private static func change<Result>(
-        _ value: inout JSONValue, at path: ArraySlice<ArraySlice<UInt8>>, missing: PatchFault,
-        _ body: (inout JSONValue) throws(PatchFault) -> Result
-    ) throws(PatchFault) -> Result {
-        guard let token = path.first else { return try body(&value) }
+    /// it lies and not copied. `nil` where there is nothing at `path`.
+    private static func reach<Result>(
+        _ value: inout JSONValue, at path: ArraySlice<ArraySlice<UInt8>>, _ work: inout PatchWork,
+        _ body: (inout JSONValue, inout PatchWork) throws(PatchFault) -> Result
+    ) throws(PatchFault) -> Result? {
+        guard let token = path.first else { return try body(&value, &work) }
         if var object = value.takeObject() {
             defer { value = .object(object) }
+            try work.spend(PatchCost.member(token, among: object.count))
             let result = try object.update(token) { (member) throws(PatchFault) in
-                try change(&member, at: path.dropFirst(), missing: missing, body)
+                try reach(&member, at: path.dropFirst(), &work, body)
             }
-            guard let result else { throw missing }
-            return result
+            return result ?? nil
         }
-        guard var elements = value.takeArray() else { throw missing }
+        guard var elements = value.takeArray() else { return nil }
         defer { value = .array(elements) }
-        guard let index = JSONPointer.arrayIndex(token), index < elements.count else { throw missing }
-        return try change(&elements[index], at: path.dropFirst(), missing: missing, body)
+        try work.spend(PatchCost.step)
+        guard let index = JSONPointer.arrayIndex(token), index < elements.count else { return nil }
+        return try reach(&elements[index], at: path.dropFirst(), &work, body)
     }
 
-    /// The number of values in `value`, which lies in `depth` containers, if none is nested too deep there.
-    private static func measure(_ value: JSONValue, depth: Int) throws(PatchFault) -> Int {
-        guard value.isContainer else { return 1 }
-        guard depth < Limits.jsonDepthMax else { throw .tooDeep }
-        var count = 1
+    /// Charges for `value`, which comes to lie in `depth` containers, and checks that nothing in it is nested too deep
+    /// there.
+    private static func checkDepth(
+        _ value: JSONValue, depth: Int, _ work: inout PatchWork
+    ) throws(PatchFault) {
+        guard try depth + measure(value, &work) <= Limits.jsonDepthMax else { throw .tooDeep }
+    }
+
+    /// How many containers `value` is deep. Its ``JSONWeight`` is charged, which bounds the walk however often a patch
+    /// has copied one part of the document into another.
+    private static func measure(_ value: JSONValue, _ work: inout PatchWork) throws(PatchFault) -> Int {
         switch value {
+        case .null, .bool(true): try work.spend(4)
+        case .bool(false): try work.spend(5)
+        case .number(let number): try work.spend(number.textCount)
+        case .string(let string): try work.spend(string.encodedCount)
+        case .unread(let unread):
+            try work.spend(unread.weight)
+            return unread.height
         case .array(let elements):
-            for element in elements { count += try measure(element, depth: depth + 1) }
+            try work.spend(JSONWeight.of(elements: elements.count))
+            var height = 0
+            for element in elements { height = max(height, try measure(element, &work)) }
+            return height + 1
         case .object(let object):
-            try object.forEach { (_, member) throws(PatchFault) in count += try measure(member, depth: depth + 1) }
-        default: break
+            try work.spend(JSONWeight.of(members: object.count))
+            var height = 0
+            try object.forEach { (name, member) throws(PatchFault) in
+                try work.spend(name.encodedCount)
+                height = max(height, try measure(member, &work))
+            }
+            return height + 1
         }
-        return count
-    }
-
-    private mutating func spend(_ cost: Int) throws(PatchFault) {
-        work -= cost
-        guard work >= 0 else { throw .tooMuchWork }
+        return 0
     }
 }
 
@@ -252,15 +260,29 @@ extension JSONValue {
     /// In a function of its own, so that no second reference to the storage outlives it: the caller then changes the
     /// elements where they lie, where a `switch` over the value would make it copy them first.
     mutating func takeArray() -> [JSONValue]? {
-        guard case .array(let elements) = self else { return nil }
-        self = .null
-        return elements
+        switch self {
+        case .array(let elements):
+            self = .null
+            return elements
+        case .unread(let unread):
+            guard !unread.isObject else { return nil }
+            self = .null
+            return unread.elements()
+        case .null, .bool, .number, .string, .object: return nil
+        }
     }
 
     /// ``takeArray()`` for the members of an object.
     mutating func takeObject() -> JSONObject? {
-        guard case .object(let object) = self else { return nil }
-        self = .null
-        return object
+        switch self {
+        case .object(let object):
+            self = .null
+            return object
+        case .unread(let unread):
+            guard unread.isObject else { return nil }
+            self = .null
+            return unread.object()
+        case .null, .bool, .number, .string, .array: return nil
+        }
     }
 }

@@ -22,7 +22,7 @@ struct JSONPatch {
     /// Reads the whole patch before any of it runs. Members that an operation does not define are ignored (RFC 6902
     /// §4).
     init(_ document: JSONValue) throws(Problem) {
-        guard case .array(let elements) = document else {
+        guard case .array(let elements) = document.opened else {
             throw Problem(.badRequest, "a JSON Patch is an array of operations (RFC 6902)")
         }
         try PatchReader.checkCount(elements.count)
@@ -71,7 +71,12 @@ struct JSONPatch {
         case .move(let from): try editor.move(from: from, to: operation.path)
         case .copy(let from): try editor.copy(from: from, to: operation.path)
         case .test(let expected):
-            guard try editor.value(at: operation.path) == expected else { throw .unexpectedValue }
+            var expected = expected
+            let isThere = try editor.look(at: operation.path) { (value, work) throws(PatchFault) in
+                try JSONComparison.areEqual(&value, &expected, &work)
+            }
+            guard let isThere else { throw .missing }
+            guard isThere else { throw .unexpectedValue }
         }
     }
 }

@@ -2,22 +2,32 @@
 /// an object replaces the whole.
 enum MergePatch {
     /// The RFC's `MergePatch(Target, Patch)`. Members keep their place and new ones come last. The result is no deeper
-    /// than the deeper of the two.
-    static func apply(_ patch: JSONValue, to target: inout JSONValue) {
-        guard case .object(let changes) = patch else {
+    /// than the deeper of the two. What the patch itself weighs has been charged, and bounds what is opened of it.
+    static func apply(
+        _ patch: JSONValue, to target: inout JSONValue, _ work: inout PatchWork
+    ) throws(PatchFault) {
+        var opened = patch
+        guard let changes = opened.takeObject() else {
             target = patch
             return
         }
         var object = target.takeObject() ?? JSONObject()
-        changes.forEach { name, change in
+        defer { target = .object(object) }
+        try changes.forEach { (name, change) throws(PatchFault) in
+            let content = name.content
+            try work.spend(2 * PatchCost.member(content, among: object.count))
             if case .null = change {
-                object.remove(name.content)
-            } else if object.update(name.content, { apply(change, to: &$0) }) == nil {
-                var member = JSONValue.null
-                apply(change, to: &member)
-                object.set(name, member)
+                // Without an index the members behind it are shifted.
+                object.remove(content)
+                return
             }
+            let isThere: Void? = try object.update(content) { (member) throws(PatchFault) in
+                try apply(change, to: &member, &work)
+            }
+            guard isThere == nil else { return }
+            var member = JSONValue.null
+            try apply(change, to: &member, &work)
+            object.set(name, member)
         }
-        target = .object(object)
     }
 }

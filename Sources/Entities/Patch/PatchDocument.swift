@@ -1,46 +1,69 @@
 import Primitives
 
 /// The document of a PATCH, read whole before any of it is applied.
-enum PatchDocument {
-    case merge(JSONValue)
-    case jsonPatch(JSONPatch)
-    case update(UpdateDocument)
+struct PatchDocument {
+    private let content: Content
+    /// The document's ``JSONWeight``.
+    let weight: Int
 
-    /// 400 `bad-request` where the bytes are not what `kind` says.
-    init(_ kind: PatchKind, _ bytes: [UInt8]) throws(Problem) {
-        let document: JSONValue
+    private enum Content {
+        case merge(JSONValue)
+        case jsonPatch(JSONPatch)
+        case update(UpdateDocument)
+    }
+
+    /// 400 `bad-request` where the bytes are not what `kind` says, 422 `patch-failed` where reading them alone is too
+    /// much work.
+    ///
+    /// - Parameter bytesMax: bytes that a state may have.
+    init(_ kind: PatchKind, _ bytes: [UInt8], bytesMax: Int) throws(Problem) {
+        let document: JSONDocument
         do {
-            document = try JSONValue(parsing: bytes)
+            document = try JSONDocument.read(bytes, weightMax: PatchWork.allowed(bytesMax: bytesMax))
         } catch {
+            if error.reason == .tooHeavy { throw PatchWork.problem(bytesMax: bytesMax) }
             throw Problem(.badRequest, "the patch document is not JSON that is accepted: \(error)")
         }
+        weight = document.weight
         switch kind {
-        case .merge: self = .merge(document)
-        case .jsonPatch: self = .jsonPatch(try JSONPatch(document))
-        case .update: self = .update(try UpdateDocument(document))
+        case .merge: content = .merge(document.value)
+        case .jsonPatch: content = .jsonPatch(try JSONPatch(document.value))
+        case .update: content = .update(try UpdateDocument(document.value))
         }
     }
 
     /// What an absent entity starts from; `nil` where the patch needs one that exists.
     var elseCreate: JSONValue? {
-        guard case .update(let update) = self else { return nil }
+        guard case .update(let update) = content else { return nil }
         return update.elseCreate
     }
 
-    /// - Parameters:
-    ///   - byteCount: bytes of the state and of this document.
-    ///   - bytesMax: bytes that a state may have; the result may still be longer.
-    func apply(to state: consuming JSONValue, byteCount: Int, bytesMax: Int) throws(Problem) -> JSONValue {
-        if case .merge(let patch) = self {
-            MergePatch.apply(patch, to: &state)
-            return state
-        }
-        var editor = JSONEditor(state, byteCount: byteCount, bytesMax: bytesMax)
-        switch self {
-        case .merge: break
+    /// Changes the document that `editor` holds. After a problem it may be half changed.
+    func apply(to editor: inout JSONEditor) throws(Problem) {
+        switch content {
+        case .merge(let patch):
+            do {
+                try editor.change(at: .root) { (root, work) throws(PatchFault) in
+                    try MergePatch.apply(patch, to: &root, &work)
+                }
+            } catch {
+                throw Problem(.patchFailed, "the merge patch: \(error.detail)")
+            }
         case .jsonPatch(let patch): try patch.apply(to: &editor)
         case .update(let update): try update.apply(to: &editor)
         }
-        return editor.root
+    }
+}
+
+extension JSONDocument {
+    /// Reads a document for a patch: a small one whole, of a large one the places that are touched. Both come to the
+    /// same. Stops with ``JSONError/Reason/tooHeavy`` where its weight passes `weightMax`.
+    static func read(
+        _ text: [UInt8], weightMax: Int, wholeBytesMax: Int = Limits.jsonReadWholeBytesMax
+    ) throws(JSONError) -> JSONDocument {
+        guard text.count <= wholeBytesMax else { return try JSONScan.open(text, weightMax: weightMax) }
+        let document = try JSONParser.parse(text)
+        guard document.weight <= weightMax else { throw JSONError(offset: text.count, reason: .tooHeavy) }
+        return document
     }
 }

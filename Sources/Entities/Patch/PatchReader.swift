@@ -13,7 +13,7 @@ struct PatchReader {
     init(_ value: JSONValue, what: String, place: Int? = nil) throws(Problem) {
         self.what = what
         self.place = place
-        guard case .object(let object) = value else {
+        guard case .object(let object) = value.opened else {
             self.object = JSONObject()
             throw malformed("it is not an object")
         }
@@ -50,7 +50,7 @@ struct PatchReader {
     /// The elements of an array member; empty where the member is missing.
     func elements(_ name: StaticString) throws(Problem) -> [JSONValue] {
         guard let value = object[name] else { return [] }
-        guard case .array(let elements) = value else { throw malformed("its \"\(name)\" is not an array") }
+        guard case .array(let elements) = value.opened else { throw malformed("its \"\(name)\" is not an array") }
         return elements
     }
 
@@ -74,8 +74,9 @@ struct PatchReader {
 }
 
 extension PatchFault {
-    func problem(place: Int, name: StaticString, path: JSONPointer) -> Problem {
-        Problem(.patchFailed, "operation \(place) (\(name) \(path.shown)): \(detail)")
+    /// - Parameter what: "operation" or "condition".
+    func problem(_ what: StaticString = "operation", place: Int, name: StaticString, path: JSONPointer) -> Problem {
+        Problem(.patchFailed, "\(what) \(place) (\(name) \(path.shown)): \(detail)")
     }
 }
 

@@ -46,9 +46,17 @@ struct UpdateDocument {
     }
 
     func apply(to editor: inout JSONEditor) throws(Problem) {
-        for (place, condition) in conditions.enumerated() where !condition.holds(in: editor) {
-            throw Problem(
-                .conditionFailed, "condition \(place) (\(condition.path.shown) \(condition.name)) does not hold")
+        for (place, condition) in conditions.enumerated() {
+            let holds: Bool
+            do {
+                holds = try condition.holds(in: &editor)
+            } catch {
+                throw error.problem("condition", place: place, name: condition.name, path: condition.path)
+            }
+            guard holds else {
+                throw Problem(
+                    .conditionFailed, "condition \(place) (\(condition.path.shown) \(condition.name)) does not hold")
+            }
         }
         for (place, operation) in operations.enumerated() {
             do {
@@ -95,46 +103,22 @@ struct UpdateCondition {
         }
     }
 
-    func holds(in editor: JSONEditor) -> Bool {
-        let found = editor.find(path)
-        if case .exists(let exists) = test { return (found != nil) == exists }
-        guard let found else { return false }
-        switch test {
-        case .equal(let value): return found == value
-        case .notEqual(let value): return found.isSameType(as: value) && found != value
-        case .ordered(let value, let holds): return JSONOrdering(found, value).map(holds) ?? false
-        case .exists: return false
+    func holds(in editor: inout JSONEditor) throws(PatchFault) -> Bool {
+        let holds = try editor.look(at: path) { (found, work) throws(PatchFault) -> Bool in
+            switch test {
+            case .equal(let value):
+                var value = value
+                return try JSONComparison.areEqual(&found, &value, &work)
+            case .notEqual(let value):
+                guard found.isSameType(as: value) else { return false }
+                var value = value
+                return try !JSONComparison.areEqual(&found, &value, &work)
+            case .ordered(let value, let holds):
+                return try JSONComparison.order(found, value, &work).map(holds) ?? false
+            case .exists(let exists): return exists
+            }
         }
-    }
-}
-
-/// The order of two values of one type.
-enum JSONOrdering {
-    case less
-    case equal
-    case greater
-
-    /// `nil` where the types differ or have no order.
-    init?(_ left: JSONValue, _ right: JSONValue) {
-        switch (left, right) {
-        case (.number(let left), .number(let right)): self.init(left, right)
-        case (.string(let left), .string(let right)): self.init(left, right)
-        default: return nil
-        }
-    }
-
-    private init<T: Comparable>(_ left: T, _ right: T) {
-        self = left < right ? .less : left == right ? .equal : .greater
-    }
-}
-
-extension JSONValue {
-    func isSameType(as other: JSONValue) -> Bool {
-        switch (self, other) {
-        case (.null, .null), (.bool, .bool), (.number, .number), (.string, .string), (.array, .array),
-            (.object, .object):
-            true
-        default: false
-        }
+        if case .exists(let exists) = test, holds == nil { return !exists }
+        return holds ?? false
     }
 }

@@ -47,17 +47,21 @@ struct UpdateOperation {
         case .set(let value): try editor.set(value, at: path)
         case .remove: try editor.remove(at: path)
         case .increment(let amount):
-            try editor.change(at: path) { (value) throws(PatchFault) in
-                value = .number(try Self.sum(value, amount))
+            try editor.change(at: path) { (value, work) throws(PatchFault) in
+                value = .number(try Self.sum(value, amount, &work))
             }
         case .append(let element): try editor.append(element, at: path)
-        case .max(let bound): try Self.bound(bound, at: path, of: &editor) { $0 < bound }
-        case .min(let bound): try Self.bound(bound, at: path, of: &editor) { $0 > bound }
+        case .max(let bound): try Self.bound(bound, at: path, of: &editor) { $0 == .less }
+        case .min(let bound): try Self.bound(bound, at: path, of: &editor) { $0 == .greater }
         }
     }
 
-    private static func sum(_ value: JSONValue, _ amount: JSONNumber) throws(PatchFault) -> JSONNumber {
+    private static func sum(
+        _ value: JSONValue, _ amount: JSONNumber, _ work: inout PatchWork
+    ) throws(PatchFault) -> JSONNumber {
         guard case .number(let number) = value else { throw .notANumber }
+        guard !number.isLong, !amount.isLong else { throw .numberTooLong }
+        try work.spend(PatchCost.compare(number, amount))
         guard let current = number.int64 else { throw .notAnInteger }
         switch amount.integer {
         case .fractional: throw .fractional
@@ -69,13 +73,13 @@ struct UpdateOperation {
         }
     }
 
-    /// Replaces the number at `path` by `bound` where it `isBeyond` it.
+    /// Replaces the number at `path` by `bound` where its order to that `isBeyond` it.
     private static func bound(
-        _ bound: JSONNumber, at path: JSONPointer, of editor: inout JSONEditor, _ isBeyond: (JSONNumber) -> Bool
+        _ bound: JSONNumber, at path: JSONPointer, of editor: inout JSONEditor, _ isBeyond: (JSONOrdering) -> Bool
     ) throws(PatchFault) {
-        try editor.change(at: path) { (value) throws(PatchFault) in
+        try editor.change(at: path) { (value, work) throws(PatchFault) in
             guard case .number(let number) = value else { throw .notANumber }
-            if isBeyond(number) { value = .number(bound) }
+            if isBeyond(try JSONComparison.order(number, bound, &work)) { value = .number(bound) }
         }
     }
 }

@@ -13,8 +13,11 @@ struct AdminCommands: Sendable {
 
     /// A command is decided anew on a new map where something changed meanwhile, this many times.
     private static let attemptsMax = 8
-    /// Less than clients wait, so that they hear what it is that does not answer.
-    private static let metadataPatience = Duration.seconds(5)
+    /// All that this request asks the metadata store for is over by then: less than clients wait, so that they hear
+    /// what it is that does not answer.
+    private let deadline = ContinuousClock.now + .milliseconds(Limits.adminMetadataMilliseconds)
+
+    init(view: NodeView) { self.view = view }
 
     private var metadata: any MetadataStore { view.cluster.metadata }
 
@@ -79,7 +82,8 @@ struct AdminCommands: Sendable {
                 return await outcome(command, operation, text, changed: false, map)
             case .change(let transaction, let operation):
                 guard case .committed = try await run(transaction) else { continue }
-                return await outcome(command, operation, "", changed: true, try await readMap())
+                // It is done, whether or not it can be read back.
+                return await outcome(command, operation, "", changed: true, (try? await readMap()) ?? map)
             }
         }
         throw Problem(.concurrentChange, "others change the cluster all the time; nothing was changed, try again")
@@ -87,9 +91,13 @@ struct AdminCommands: Sendable {
 
     private func run(_ transaction: MetadataTransaction) async throws -> TransactionOutcome {
         do {
-            return try await Self.patiently { try await metadata.transaction(transaction) }
+            return try await patiently { try await metadata.transaction(transaction) }
         } catch let error as MetadataError where !error.leavesOutcomeOpen {
-            throw Problem(.metadataUnavailable, "\(error); nothing was changed")
+            throw Self.unavailable(error)
+        } catch is NotAsked {
+            throw Self.silent
+        } catch is Silence {
+            throw Problem(.outcomeUnknown, "the metadata store, etcd, did not answer a change; ask again")
         } catch {
             throw Problem(.outcomeUnknown, "\(error); ask again")
         }
@@ -97,33 +105,48 @@ struct AdminCommands: Sendable {
 
     private func readMap() async throws -> ClusterMap {
         do {
-            let read = try await Self.patiently { try await metadata.range(prefix: MetadataKey("")) }
+            let read = try await patiently { try await metadata.range(prefix: MetadataKey("")) }
             guard let map = try ClusterMap(read) else {
                 throw Problem(.metadataUnavailable, "the metadata store holds no cluster")
             }
             view.cluster.view.update(map)
             return map
         } catch let error as MetadataError {
+            throw Self.unavailable(error)
+        } catch let error as RecordError {
             throw Problem(.metadataUnavailable, "\(error); nothing was changed")
-        } catch is Silence {
-            throw Problem(.metadataUnavailable, "\(Silence()); nothing was changed")
+        } catch is Silence, is NotAsked {
+            throw Self.silent
         }
     }
 
-    private struct Silence: Error, CustomStringConvertible {
-        var description: String {
-            "the metadata store has not answered within \(metadataPatience.components.seconds) s"
+    private static let silent = Problem(
+        .metadataUnavailable, "the metadata store, etcd, does not answer; nothing was changed")
+
+    private static func unavailable(_ error: MetadataError) -> Problem {
+        if case .unavailable(let detail) = error {
+            return Problem(
+                .metadataUnavailable, "the metadata store, etcd, does not answer: \(detail); nothing was changed")
         }
+        return Problem(.metadataUnavailable, "\(error); nothing was changed")
     }
 
-    /// - Throws: `Silence` where `body` takes too long; it is cancelled then, and may have happened.
-    private static func patiently<Value: Sendable>(
+    /// Time was up with no answer.
+    private struct Silence: Error {}
+
+    /// Time was up before there was anything to ask.
+    private struct NotAsked: Error {}
+
+    /// - Throws: `Silence` where `body` takes too long; it is cancelled then, and may have happened. `NotAsked` where
+    ///   there was no time for it at all.
+    private func patiently<Value: Sendable>(
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
-        try await withThrowingTaskGroup(of: Value.self) { group in
+        guard ContinuousClock.now < deadline else { throw NotAsked() }
+        return try await withThrowingTaskGroup(of: Value.self) { group in
             group.addTask { try await body() }
             group.addTask {
-                try await Task.sleep(for: metadataPatience)
+                try await Task.sleep(until: deadline, clock: .continuous)
                 throw Silence()
             }
             defer { group.cancelAll() }
@@ -160,7 +183,15 @@ struct AdminCommands: Sendable {
         // What the watch has told will do: whoever began the operation here has read it into this map.
         var map = view.cluster.view.map
         let id = OperationID(text)
-        if id.flatMap(map.operation) == nil { map = (try? await readMap()) ?? map }
+        if id.flatMap(map.operation) == nil {
+            do {
+                map = try await readMap()
+            } catch let problem as Problem {
+                return AdminResponse(problem)
+            } catch {
+                return AdminResponse(Problem(.metadataUnavailable, "\(error)"))
+            }
+        }
         guard let id, let record = map.operation(id) else {
             return AdminResponse(Problem(.notFound, "there is no operation \(text)"))
         }

@@ -57,30 +57,43 @@ enum AdminRoute {
     ///
     /// - Throws: what is wrong with a name or value in it.
     init?(_ segments: [String], _ request: AdminRequest) throws(Problem) {
-        func value(_ name: String) -> String? { request.query.last { $0.name == name }?.value }
+        let query = AdminQuery(request)
         switch (segments.first, segments.count) {
-        case ("rebalance", 2) where segments[1] == "plan": self = .plan
+        case ("rebalance", 2) where segments[1] == "plan":
+            try query.allow()
+            self = .plan
         case ("rebalance", 2) where segments[1] == "commit":
-            self = .command(.commit(plan: try Self.plan(value("plan") ?? "")))
+            try query.allow("plan")
+            self = .command(.commit(plan: try Self.plan(query.value("plan") ?? "")))
         case ("rebalance", 2):
             guard let verb = Verb(rawValue: segments[1]) else { return nil }
+            try query.allow()
             self = .command(verb.ofRebalance)
-        case ("rebalance", 3) where segments[1] == "plans": self = .showPlan(try Self.plan(segments[2]))
+        case ("rebalance", 3) where segments[1] == "plans":
+            try query.allow()
+            self = .showPlan(try Self.plan(segments[2]))
         case ("nodes", 3):
-            guard let route = try Self.node(segments[1], segments[2], value) else { return nil }
+            guard let route = try Self.node(segments[1], segments[2], query) else { return nil }
             self = route
         case ("shards", 3) where segments[2] == "move":
-            guard let number = UInt32(segments[1]) else { throw Problem(.notFound, "there is no shard \(segments[1])") }
-            self = .command(.move(ShardID(number), to: try Self.node(value("to") ?? "")))
+            guard let number = StrictNumber.whole(segments[1]).flatMap(UInt32.init(exactly:)) else {
+                throw Problem(.notFound, "there is no shard \(segments[1])")
+            }
+            try query.allow("to")
+            self = .command(.move(ShardID(number), to: try Self.node(query.value("to") ?? "")))
         case ("operations", 3):
             guard let verb = Verb(rawValue: segments[2]) else { return nil }
             guard let id = OperationID(segments[1]) else {
                 throw Problem(.notFound, "there is no operation \(segments[1])")
             }
+            try query.allow()
             self = .command(verb.command(on: id))
-        case ("throttle", 1) where request.method != "POST": self = .showThrottle
+        case ("throttle", 1) where request.method != "POST":
+            try query.allow()
+            self = .showThrottle
         case ("throttle", 1):
-            guard let rate = value("bytes-per-second").flatMap({ UInt64($0) }) else {
+            try query.allow("bytes-per-second")
+            guard let rate = query.value("bytes-per-second").flatMap(StrictNumber.whole) else {
                 throw Problem(.badRequest, "bytes-per-second must be a whole number; 0 is no limit")
             }
             self = .command(.throttle(bytesPerSecond: rate))
@@ -88,18 +101,25 @@ enum AdminRoute {
         }
     }
 
-    private static func node(
-        _ name: String, _ verb: String, _ value: (String) -> String?
-    ) throws(Problem) -> AdminRoute? {
+    private static func node(_ name: String, _ verb: String, _ query: AdminQuery) throws(Problem) -> AdminRoute? {
         let id = try node(name)
-        let isDry = value("dry-run").map { $0 != "false" } ?? false
         switch verb {
-        case "cordon": return .command(.cordon(id))
-        case "uncordon": return .command(.uncordon(id))
-        case "drain": return isDry ? .dryDrain(id) : .command(.drain(id))
-        case "remove": return isDry ? .dryRemove(id) : .command(.remove(id))
+        case "cordon":
+            try query.allow()
+            return .command(.cordon(id))
+        case "uncordon":
+            try query.allow()
+            return .command(.uncordon(id))
+        case "drain":
+            try query.allow("dry-run")
+            return try query.flag("dry-run") ? .dryDrain(id) : .command(.drain(id))
+        case "remove":
+            try query.allow("dry-run")
+            return try query.flag("dry-run") ? .dryRemove(id) : .command(.remove(id))
         case "weight":
-            guard let weight = value("weight").flatMap({ Double($0) }), weight == 0 || (0.001...1000).contains(weight)
+            try query.allow("weight")
+            guard let weight = query.value("weight").flatMap(StrictNumber.decimal),
+                weight == 0 || (0.001...1000).contains(weight)
             else { throw Problem(.badRequest, "weight must be 0, or a number from 0.001 to 1000") }
             return .command(.weight(id, thousandths: UInt64((weight * 1000).rounded())))
         default: return nil

@@ -13,8 +13,14 @@ struct AdminRoutes: Sendable {
     let view: @Sendable () -> NodeView?
     let metrics: @Sendable (NodeView) async -> String
 
+    /// Paths are taken as they stand: nothing is decoded, no slash is doubled or left over, and no dots are resolved. A
+    /// key behind ``wherePrefix`` is read as the entity routes read it.
     func answer(_ request: AdminRequest) async -> AdminResponse {
-        let segments = request.path.split(separator: "/", omittingEmptySubsequences: true).map(String.init)
+        let isAboutKey = request.path.hasPrefix(Self.wherePrefix)
+        let segments = request.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
+        guard request.path.hasPrefix("/"), isAboutKey || !segments.contains("") else {
+            return AdminResponse(unknown(request.path))
+        }
         switch segments.first {
         case "livez" where segments.count == 1:
             return reading(request) {
@@ -23,12 +29,11 @@ struct AdminRoutes: Sendable {
         case "readyz" where segments.count == 1:
             return reading(request, readiness)
         case "metrics" where segments.count == 1:
+            if let objection = objection(to: request) { return objection }
             guard let view = view() else { return AdminResponse(starting) }
-            let text = await metrics(view)
-            return reading(request) {
-                AdminResponse(
-                    status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(text.utf8))
-            }
+            return AdminResponse(
+                status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+                body: Array(await metrics(view).utf8))
         case "v1" where segments.count >= 2:
             return await resource(Array(segments.dropFirst()), request)
         default:
@@ -36,19 +41,32 @@ struct AdminRoutes: Sendable {
         }
     }
 
+    private static let wherePrefix = "/v1/where/"
+
     private func reading(_ request: AdminRequest, _ body: () -> AdminResponse) -> AdminResponse {
-        guard request.method == "GET" || request.method == "HEAD" else {
-            return AdminResponse(onlyGet(request.path), fields: [("Allow", "GET, HEAD")])
-        }
-        return body()
+        objection(to: request) ?? body()
     }
 
-    private func onlyGet(_ path: String) -> Problem { Problem(.methodNotAllowed, "\(path) answers GET") }
+    /// Why it cannot be read; `nil` where it can. Reads have no query.
+    private func objection(to request: AdminRequest) -> AdminResponse? {
+        guard request.method == "GET" else {
+            let problem = Problem(.methodNotAllowed, "\(request.path) answers GET")
+            return AdminResponse(problem, fields: [("Allow", "GET, HEAD")])
+        }
+        do {
+            try AdminQuery(request).allow()
+        } catch {
+            return AdminResponse(error)
+        }
+        return nil
+    }
 
     private func readiness() -> AdminResponse {
         let reasons = status.unreadyReasons
+        // Reads are served on a full disk, so it is ready all the same, and says what it refuses.
+        let remarks = reasons.isEmpty && view()?.isStorageFull == true ? ["storage-full"] : []
         let body = JSONValue.object([
-            ("ready", .bool(reasons.isEmpty)), ("reasons", .list(reasons.map { .text($0) })),
+            ("ready", .bool(reasons.isEmpty)), ("reasons", .list((reasons + remarks).map { .text($0) })),
         ])
         return AdminResponse(
             status: reasons.isEmpty ? 200 : 503, contentType: "application/json", body: body.encoded() + [0x0A])
@@ -60,24 +78,23 @@ struct AdminRoutes: Sendable {
         if segments[0] == "admin" {
             return await AdminCommands(view: view).answer(Array(segments.dropFirst()), request)
         }
-        guard request.method == "GET" else { return AdminResponse(onlyGet(path), fields: [("Allow", "GET, HEAD")]) }
+        if let objection = objection(to: request) { return objection }
         switch segments[0] {
         case "cluster" where segments.count == 1:
             return json(await view.clusterDocument())
         case "shards" where segments.count == 2:
-            guard let number = UInt32(segments[1]), Int(number) < view.table.ring.shardCount else {
+            let number = StrictNumber.whole(segments[1])
+            guard let number, number < UInt64(view.table.ring.shardCount) else {
                 return AdminResponse(
                     Problem(
                         .notFound,
                         "there is no shard \(segments[1]); they go from 0 to \(view.table.ring.shardCount - 1)"))
             }
-            return json(await view.shardDocument(ShardID(number)))
+            return json(await view.shardDocument(ShardID(UInt32(number))))
         case "where" where segments.count >= 2:
             do {
-                let prefix = "/v1/where/"
-                guard path.hasPrefix(prefix) else { return AdminResponse(unknown(path)) }
-                let key = try EntityKey(path: Array(path.utf8)[prefix.utf8.count...], seed: view.membership.ringSeed)
-                return json(view.place(of: key))
+                let text = Array(path.utf8)[Self.wherePrefix.utf8.count...]
+                return json(view.place(of: try EntityKey(path: text, seed: view.membership.ringSeed)))
             } catch {
                 return AdminResponse(error)
             }

@@ -17,6 +17,8 @@ struct NodeMetrics {
         var text = PrometheusText()
         if let front { http(await front.counters(), &text) }
         await queues(&text)
+        await memory(&text)
+        lists(&text)
         log(&text)
         stores(&text)
         moves(&text)
@@ -58,6 +60,31 @@ struct NodeMetrics {
         text.gauge("queue_bytes", "Bytes that those operations hold.", bytes)
     }
 
+    private func memory(_ text: inout PrometheusText) async {
+        let budget = view.memory.budget
+        text.gauge("memory_budget_bytes", "What callers and peers may hold together.", budget.bounds.capacityBytes)
+        text.gauge("memory_lent_bytes", "Bytes charged, and those that loops keep to charge.", budget.lentBytes)
+        text.gauges(
+            "memory_charged_bytes", "Bytes that callers and peers hold, by use.", label: "use",
+            await view.memory.loops.chargedBytes().map { ("\($0.use.name)", $0.bytes) })
+        text.counter("memory_refusals_total", "Charges that there was no room for.", budget.refusalCount)
+    }
+
+    private func lists(_ text: inout PrometheusText) {
+        let desks = [("callers", view.lists.own.counts), ("peers", view.lists.forPeers.counts)]
+        text.gauges(
+            "lists_running", "Lists under way, by who asks.", label: "for", desks.map { ($0.0, $0.1.underWay) })
+        text.gauges(
+            "lists_queued", "Lists that wait for their turn.", label: "for",
+            desks.map { ($0.0, $0.1.waiting) })
+        text.counters(
+            "lists_refused_total", "Lists that were too many, or had waited for too long.", label: "for",
+            desks.map { ($0.0, $0.1.refused) })
+        text.counters(
+            "lists_cancelled_total", "Lists whose caller left before they had ended.", label: "for",
+            desks.map { ($0.0, $0.1.cancelled) })
+    }
+
     private func log(_ text: inout PrometheusText) {
         let all = view.log.statistics
         let statistics = all.log
@@ -70,7 +97,10 @@ struct NodeMetrics {
         text.gauge("log_live_bytes", "Bytes of segments that a restart may need.", statistics.liveBytes)
         text.gauge("log_durable_lsn", "Highest LSN on stable storage.", all.durableLSN.rawValue)
         text.gauge("log_queue_bytes", "Bytes accepted and not yet written.", all.queueBytes)
-        text.gauge("storage_full", "1 while writes are refused for lack of space.", view.space.isFull ? 1 : 0)
+        text.gauge(
+            "clock_ahead_milliseconds", "How far the wall clock is ahead of the data's time; 0 within a minute.",
+            view.time.gap().milliseconds)
+        text.gauge("storage_full", "1 while writes are refused for lack of space.", view.isStorageFull ? 1 : 0)
     }
 
     private func stores(_ text: inout PrometheusText) {
@@ -80,6 +110,9 @@ struct NodeMetrics {
         text.gauge("shards_served", "Shards that this node serves.", served)
         text.gauge("store_table_bytes", "Bytes of table files.", all.reduce(0) { $0 + $1.tableBytes })
         text.gauge("store_estimated_rows", "Rows, as RocksDB estimates them.", all.reduce(0) { $0 + $1.estimatedRows })
+        text.gauge(
+            "store_idempotency_bytes", "Bytes of table files that the records of Idempotency-Keys take.",
+            view.table.hosts.reduce(0) { $0 + idempotencyBytes($1.store) })
         text.gauge("store_memtable_bytes", "Bytes of memtables.", all.reduce(0) { $0 + $1.memtableBytes })
         text.gauge("store_unflushed_bytes", "Bytes that only the log makes durable.", view.flushes.unflushedBytes)
         text.gauge("store_cache_bytes", "Bytes in the block cache.", view.resources.blockCacheBytes)
@@ -87,6 +120,12 @@ struct NodeMetrics {
             "store_compaction_debt_bytes", "Bytes that compaction has still to rewrite.",
             all.reduce(0) { $0 + $1.compactionDebtBytes })
         text.counter("store_flushes_total", "Flushes done.", view.flushes.flushCount)
+    }
+
+    /// A record goes by its time alone, however many an entity has.
+    private func idempotencyBytes(_ store: ShardStore) -> Int {
+        let family = StoreRows.idempotencyFamily
+        return (try? store.approximateTableBytes(from: [family], below: [family + 1])) ?? 0
     }
 
     private func moves(_ text: inout PrometheusText) {

@@ -22,6 +22,12 @@ struct NodeView: Sendable {
     let flushes: FlushCoordinator
     let space: SpaceGuard
     let resources: StoreResources
+    let time: NodeTime
+    let memory: NodeMemory
+    let lists: NodeLists
+
+    /// Writes are answered 507.
+    var isStorageFull: Bool { space.isFull || flushes.storesWaitForSpace || log.isStorageFull }
 
     var node: NodeID { membership.node.id }
     var survey: ClusterSurvey { ClusterSurvey(cluster, loops[0].eventLoop) }
@@ -43,8 +49,8 @@ struct NodeView: Sendable {
         }
         return .object([
             ("cluster", .text(map.config.name)), ("map-revision", .integer(map.mapRevision.rawValue)),
-            ("storage", .text(space.isFull ? "full" : "ok")), ("metadata", metadataDocument),
-            ("node", .text(node.text)),
+            ("storage", .text(isStorageFull ? "full" : "ok")), ("metadata", metadataDocument),
+            ("node", .text(node.text)), ("clock", clockDocument),
             ("controller", map.controller.map { .text($0.node.text) } ?? .null),
             (
                 "ring",
@@ -55,6 +61,14 @@ struct NodeView: Sendable {
             ),
             ("nodes", .list(nodes)), ("shards", .list(shards)),
             ("operations", .list(await OperationDocuments(self).all(map, reports))),
+        ])
+    }
+
+    /// The clocks of the node that answers: the difference is zero within a minute.
+    private var clockDocument: JSONValue {
+        .object([
+            ("wall", .text(NodeTime.wall().rfc3339)), ("data", .text(time.now().rfc3339)),
+            ("wall-ahead-milliseconds", .integer(time.gap().milliseconds)),
         ])
     }
 
@@ -76,7 +90,7 @@ struct NodeView: Sendable {
         var members: [(String, JSONValue)] = [
             ("shard", .integer(shard.rawValue)), ("primary", .text(record.primary.text)),
             ("epoch", .integer(record.epoch.rawValue)), ("position", .integer(report?.position.rawValue ?? 0)),
-            ("state", .text(report?.state ?? "unavailable")), ("bytes", .integer(report?.byteCount ?? 0)),
+            ("state", .text((report?.state ?? .unavailable).rawValue)), ("bytes", .integer(report?.byteCount ?? 0)),
         ]
         if let move = record.move {
             members.append(

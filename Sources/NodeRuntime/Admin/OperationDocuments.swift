@@ -22,7 +22,9 @@ struct OperationDocuments: Sendable {
     }
 
     func operation(_ record: OperationRecord, _ map: ClusterMap) async -> [(String, JSONValue)] {
-        document(record, map, await progress(map), await view.survey.reports(map))
+        async let progress = progress(map)
+        async let reports = view.survey.reports(map)
+        return document(record, map, await progress, await reports)
     }
 
     private func progress(_ map: ClusterMap) async -> [ShardID: ClusterCore.MoveProgress] {

@@ -27,6 +27,11 @@ struct PrometheusText {
         text += "keystead_\(name) \(value)\n"
     }
 
+    mutating func gauges(_ name: String, _ help: String, label: String, _ values: [(String, Int)]) {
+        family(name, help, "gauge")
+        for (labelValue, value) in values { text += "keystead_\(name){\(label)=\"\(labelValue)\"} \(value)\n" }
+    }
+
     /// - Parameters:
     ///   - upperEnds: of all classes but the last, ascending.
     ///   - counts: of each class without those below it; one more than there are ends.

@@ -13,6 +13,7 @@ struct ClusterEntry {
     let directory: DataDirectory
     let metadata: any MetadataStore
     let configuration: NodeConfiguration
+    let descriptors: Descriptors
     let logger: Logger
     /// Makes the empty stores of a founded cluster's shards. Blocks.
     let makeStores: (_ shardCount: Int) throws -> Void
@@ -27,6 +28,7 @@ struct ClusterEntry {
     /// Waits for as long as the metadata store cannot be reached.
     func enter() async throws -> Membership {
         let map = try await readMap()
+        try check(map)
         guard !directory.isNew else { return try await enterAnew(map) }
         let identity = try IdentityFile.read(from: directory)
         guard identity.node.text == configuration.nodeID else {
@@ -40,6 +42,24 @@ struct ClusterEntry {
         }
         guard map != nil else { throw noCluster }
         return try await comeBack(identity)
+    }
+
+    /// What speaks against this start, before anything is written.
+    private func check(_ map: ClusterMap?) throws(NodeStartError) {
+        guard let map else {
+            // A founder holds every shard.
+            _ = try descriptors.plan(held: configuration.shards, of: configuration.shards)
+            return
+        }
+        let count = map.config.shardCount
+        guard !configuration.shardsAreGiven || configuration.shards == count else {
+            throw NodeStartError(
+                "the cluster '\(map.config.name)' has \(count) shards, which is fixed, and --shards says "
+                    + "\(configuration.shards): leave it out or say \(count)",
+                isRefusal: true)
+        }
+        let held = map.shards.count { $0.primary.text == configuration.nodeID }
+        _ = try descriptors.plan(held: held, of: count, others: map.nodes.count)
     }
 
     // MARK: For the first time
@@ -82,10 +102,16 @@ struct ClusterEntry {
 
     /// Makes the directory this node's, announced and not yet confirmed.
     private func fill(_ cluster: UniqueID, _ node: NodeRecord, _ content: () throws -> Void) throws {
-        try directory.beginInitializing()
-        try content()
-        try write(cluster, node, confirmed: node.bootCount - 1)
-        try directory.finishInitializing()
+        do {
+            try directory.beginInitializing()
+            try content()
+            try write(cluster, node, confirmed: node.bootCount - 1)
+            try directory.finishInitializing()
+        } catch {
+            // The cluster has not heard of the node yet.
+            if directory.isNew { directory.undo() }
+            throw error
+        }
     }
 
     // MARK: Again
@@ -100,7 +126,13 @@ struct ClusterEntry {
             let (node, transaction) = try NodeStart.again(
                 identity, clusterName: configuration.cluster, addresses: addresses, map: map, entry: entry)
             try write(map.config.clusterID, node, confirmed: node.bootCount - 1)
-            _ = try? await metadata.transaction(transaction)
+            do throws(MetadataError) {
+                _ = try await metadata.transaction(transaction)
+            } catch .io(let detail) {
+                throw MetadataError.io(detail: detail)
+            } catch {
+                logger.debug("the metadata store did not take the start", metadata: ["reason": "\(error)"])
+            }
             // Whatever the transaction said, what stands there now decides (rule R9).
             map = try await readFoundedMap()
             if map.node(node.id)?.bootCount == node.bootCount {

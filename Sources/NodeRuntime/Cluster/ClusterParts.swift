@@ -9,6 +9,7 @@ import NIOPosix
 import PeerTransport
 import Primitives
 import RocksStore
+import ShardCore
 
 /// The node's part in its cluster: what it knows of the others, how it reaches them, and what it does with shards that
 /// come and go.
@@ -33,7 +34,7 @@ final class ClusterParts: Sendable {
         identity = PeerIdentity(membership)
         view = ClusterView(node: membership.node.id, map: membership.map)
         peers = PeerClient(
-            group: group, identity: identity, options: try PeerOptions(configuration))
+            group: group, identity: identity, options: try PeerOptions(configuration, movers.memory))
         forwarder = Forwarder(view: view, peers: peers)
         watcher = MapWatcher(metadata: metadata, view: view, logger: logger)
         session = SessionKeeper(
@@ -75,8 +76,17 @@ struct MoveTools: Sendable {
     let expiry: ExpiryClock
     let time: NodeTime
     let gate: MoveGate
+    let space: SpaceGuard
+    let descriptors: Descriptors
+    let memory: NodeMemory
     let pool = MovePool()
     let counters = MoveCounters()
+
+    var moveSettings: MoveSource.Settings {
+        var settings = MoveSource.Settings()
+        settings.teeBytesMax = memory.teeBytesMax
+        return settings
+    }
 
     func loop(of shard: ShardID) -> ShardLoop { loops[Int(shard.rawValue) % loops.count] }
 }

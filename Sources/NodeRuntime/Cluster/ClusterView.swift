@@ -20,10 +20,13 @@ final class ClusterView: Sendable {
     }
 
     let node: NodeID
+    /// Never changes.
+    let ringSeed: UInt64
     private let state: NIOLockedValueBox<State>
 
     init(node: NodeID, map: ClusterMap) {
         self.node = node
+        ringSeed = map.config.hash.seed
         let addresses = Self.addresses(of: map)
         state = NIOLockedValueBox(
             State(map: map, addresses: addresses, peers: map.shards.map { addresses[$0.primary] }))
@@ -35,9 +38,20 @@ final class ClusterView: Sendable {
     var mapRevision: MapRevision { state.withLockedValue { $0.map.mapRevision } }
 
     /// Where requests of the shard go; `nil` where nobody could be asked.
-    func peer(of shard: ShardID) -> PeerAddress? { state.withLockedValue { $0.peers[Int(shard.rawValue)] } }
+    func peer(of shard: ShardID) -> PeerAddress? {
+        state.withLockedValue { state in
+            let place = Int(shard.rawValue)
+            return state.peers.indices.contains(place) ? state.peers[place] : nil
+        }
+    }
 
-    func owner(of shard: ShardID) -> NodeID { state.withLockedValue { $0.map.shards[Int(shard.rawValue)].primary } }
+    /// `nil` where the ring has no such shard.
+    func owner(of shard: ShardID) -> NodeID? {
+        state.withLockedValue { state in
+            let place = Int(shard.rawValue)
+            return state.map.shards.indices.contains(place) ? state.map.shards[place].primary : nil
+        }
+    }
 
     /// A store that is well is heard of every few seconds; one that has been silent for longer is not.
     static let silenceSeconds: UInt64 = 15
@@ -48,18 +62,23 @@ final class ClusterView: Sendable {
     /// It has answered, or told of a change.
     func noteContact() { state.withLockedValue { $0.lastContact = NodeTime.monotonic() } }
 
-    /// Takes a newer map; an older one, or another cluster's, changes nothing.
-    func update(_ map: ClusterMap) {
+    /// Takes a newer map; an older one changes nothing, nor does one whose configuration is another: what never
+    /// changes about a cluster is what this node was opened with.
+    ///
+    /// - Returns: whether the map is of this cluster as it was founded.
+    @discardableResult
+    func update(_ map: ClusterMap) -> Bool {
+        let isOurs = state.withLockedValue { map.config == $0.map.config }
+        guard isOurs else { return false }
         let observers = state.withLockedValue { state -> [@Sendable (ClusterMap) -> Void] in
-            guard map.revision > state.map.revision, map.config.clusterID == state.map.config.clusterID else {
-                return []
-            }
+            guard map.revision > state.map.revision else { return [] }
             state.map = map
             state.addresses = Self.addresses(of: map)
             state.peers = map.shards.map { state.addresses[$0.primary] }
             return state.whenChanged
         }
         for observer in observers { observer(map) }
+        return true
     }
 
     /// Calls `body` with each newer map, on the thread that brings it; at once with the one of now.

@@ -66,7 +66,7 @@ final class Forwarder: ArrivalRouter {
     }
 
     /// A shard that has come here is this node's, whatever its map says so far.
-    private func owner(of shard: ShardID) -> NodeID {
+    private func owner(of shard: ShardID) -> NodeID? {
         backend?.takes(shard) == true ? view.node : view.owner(of: shard)
     }
 
@@ -101,7 +101,7 @@ final class Forwarder: ArrivalRouter {
         case .response(.refused(let refusal)) where refusal.surelyNotExecuted:
             routed.route.notSent("node \(peer.node): \(refusal.text)", now: now)
         case .notSent(let reason): routed.route.notSent("node \(peer.node): \(reason)", now: now)
-        case .response(let other): routed.route.answerLost("node \(peer.node) answered \(other)", now: now)
+        case .response: routed.route.answerLost("node \(peer.node) gave no answer to the question", now: now)
         case .lost(let reason): routed.route.answerLost("node \(peer.node): \(reason)", now: now)
         case .timedOut: routed.route.answerLost("node \(peer.node) did not answer in time", now: now)
         }

@@ -63,12 +63,23 @@ final class MapWatcher: Sendable {
             "the metadata store cannot be followed: what runs goes on, changes wait", metadata: ["reason": "\(reason)"])
     }
 
+    private static let otherCluster =
+        "its record of the cluster's configuration is not the one that this node was started with"
+
+    /// False: what never changes about the cluster has changed, and the node keeps to what it knows.
+    private func take(_ state: inout ClusterState) throws -> Bool {
+        guard let map = try state.map() else { return true }
+        return view.update(map)
+    }
+
     private func read() async throws -> ClusterState {
         let known = view.map.revision
         var state = ClusterState(try await metadata.range(prefix: MetadataKey("")))
         view.noteContact()
-        if let map = try state.map() { view.update(map) }
-        if state.revision < known {
+        let isOurs = try take(&state)
+        if !isOurs {
+            sayOnce(Self.otherCluster)
+        } else if state.revision < known {
             sayOnce("it was put back to an older state: revision \(state.revision) after \(known)")
         } else {
             isWell()
@@ -83,7 +94,7 @@ final class MapWatcher: Sendable {
                 for try await change in metadata.watch(prefix: MetadataKey(""), after: state.revision) {
                     view.noteContact()
                     state.advance(by: change)
-                    if let map = try state.map() { view.update(map) }
+                    if try !take(&state) { sayOnce(Self.otherCluster) }
                 }
             } catch MetadataError.compacted {
                 continue

@@ -1,6 +1,7 @@
 import ClusterCore
 import ClusterMetadata
 import Logging
+import Primitives
 
 /// The cluster's metadata store as a node of this process opens it.
 struct MetadataOpener {
@@ -16,7 +17,7 @@ struct MetadataOpener {
         let credentials = configuration.metadataCredentials
         func given(_ text: String) -> String? { text.isEmpty ? nil : text }
         location.user = given(credentials.user)
-        location.password = given(credentials.password)
+        location.password = credentials.password.isEmpty ? nil : credentials.password
         location.certificateFile = given(credentials.certificate)
         location.keyFile = given(credentials.key)
         location.authoritiesFile = given(credentials.authority)
@@ -26,7 +27,7 @@ struct MetadataOpener {
             if let warning = try? await etcd.versionWarning() { logger.warning("\(warning)") }
             return MetadataOpener(store: etcd, etcd: etcd)
         } catch {
-            throw NodeStartError("\(error)")
+            throw NodeStartError("\(error)", isRefusal: true)
         }
     }
 

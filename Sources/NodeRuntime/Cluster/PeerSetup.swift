@@ -10,22 +10,23 @@ extension PeerIdentity {
             node: membership.node.id, clusterHigh: membership.config.clusterID.high,
             clusterLow: membership.config.clusterID.low, storeHigh: membership.node.storeID.high,
             storeLow: membership.node.storeID.low, bootCount: membership.node.bootCount,
-            ringSeed: membership.ringSeed)
+            ring: WireRing(seed: membership.ringSeed, shardCount: membership.config.shardCount))
     }
 }
 
 extension PeerOptions {
     /// Reads the TLS files, where the configuration names some.
-    init(_ configuration: NodeConfiguration) throws(NodeStartError) {
-        self.init()
+    init(_ configuration: NodeConfiguration, _ memory: NodeMemory) throws(NodeStartError) {
+        self.init(memory: { memory.loops.account(of: $0) })
         guard let files = configuration.peerTLS else { return }
         guard !files.certificate.isEmpty, !files.key.isEmpty, !files.authority.isEmpty else {
-            throw NodeStartError("TLS between nodes needs all three of peer-certificate, peer-key and peer-ca")
+            throw NodeStartError(
+                "TLS between nodes needs all three of peer-certificate, peer-key and peer-ca", isRefusal: true)
         }
         do {
             tls = try PeerTLS(certificate: files.certificate, privateKey: files.key, authority: files.authority)
         } catch {
-            throw NodeStartError("the TLS files for peers cannot be used: \(error)")
+            throw NodeStartError("the TLS files for peers cannot be used: \(error)", isRefusal: true)
         }
     }
 }

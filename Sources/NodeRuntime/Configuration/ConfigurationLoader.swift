@@ -4,8 +4,13 @@ import Yams
 /// Why the configuration cannot be used: one line that says what, where and what to do.
 public struct ConfigurationError: Error, CustomStringConvertible {
     public let description: String
+    /// The values are sound, but the node may not use them: exit code 3, not 2.
+    public let isRefusal: Bool
 
-    public init(_ description: String) { self.description = description }
+    public init(_ description: String, isRefusal: Bool = false) {
+        self.description = description
+        self.isRefusal = isRefusal
+    }
 }
 
 /// Merges the four sources of configuration: flags over environment over the YAML file over the defaults.
@@ -14,14 +19,18 @@ public enum ConfigurationLoader {
     ///   - flags: values by setting name, as the command line gave them.
     ///   - environment: the process environment; only `KEYSTEAD_…` is looked at, and what is nearly a setting's
     ///     name is an error.
-    ///   - yaml: the configuration file's text and path, where there is one.
+    ///   - yaml: the configuration file, where there is one.
+    /// - Throws: an error that shows no secret, nor a line of the file, which may hold one.
     public static func load(
-        flags: [String: String], environment: [String: String], yaml: (text: String, path: String)?
+        flags: [String: String], environment: [String: String], yaml: ConfigurationFile?
     ) throws(ConfigurationError) -> NodeConfiguration {
         var configuration = NodeConfiguration()
         if let yaml {
+            configuration.warnings += yaml.warning.map { [$0] } ?? []
             for (name, text) in try values(ofYAML: yaml.text, path: yaml.path) {
                 try set(name, to: text, from: yaml.path, in: &configuration)
+                let isSecret = Setting.all.contains { $0.name == name && $0.isSecret }
+                if isSecret, let objection = yaml.objection(toSecret: name) { throw objection }
             }
         }
         for (variable, text) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix("KEYSTEAD_") {
@@ -35,6 +44,10 @@ public enum ConfigurationLoader {
         }
         for (name, text) in flags.sorted(by: { $0.key < $1.key }) {
             try set(name, to: text, from: "the command line", in: &configuration)
+            guard let setting = Setting.all.first(where: { $0.name == name && $0.isSecret }) else { continue }
+            configuration.warnings.append(
+                "\(setting.flag) stands on the command line, where others can read it: give it in a file "
+                    + "(\(setting.flag)-file) or in the environment (\(setting.environmentName))")
         }
         return configuration
     }
@@ -54,9 +67,10 @@ public enum ConfigurationLoader {
         do {
             try setting.apply(text, &configuration)
         } catch {
-            throw ConfigurationError(
-                "\(source) sets \(name) to '\(text)', but it must be \(error.expected)")
+            let value = setting.isSecret || error.hidesText ? "a value that is not shown" : "'\(text)'"
+            throw ConfigurationError("\(source) sets \(name) to \(value), but it must be \(error.expected)")
         }
+        configuration.given[name] = Secret(text)
     }
 
     /// Leaves of the document by dotted name, in the order of the file.
@@ -67,7 +81,8 @@ public enum ConfigurationLoader {
         do {
             root = try Yams.compose(yaml: text)
         } catch {
-            throw ConfigurationError("\(path) is not YAML: \(error)")
+            // The error's own text shows the line, which may hold a secret.
+            throw ConfigurationError("\(path) is not YAML\((error as? YamlError)?.place ?? "")")
         }
         guard let root else { return [] }
         var found: [(String, String)] = []
@@ -93,6 +108,20 @@ public enum ConfigurationLoader {
             }
         default:
             throw ConfigurationError("\(path) gives \(prefix) a list, where one value is wanted")
+        }
+    }
+}
+
+extension YamlError {
+    /// Where the error is and what is wrong, without the text that is there.
+    fileprivate var place: String {
+        switch self {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            ": line \(mark.line), column \(mark.column): \(problem)"
+        case .reader(let problem, _, _, _): ": \(problem)"
+        case .duplicatedKeysInMapping(_, let context): ": line \(context.mark.line): a name stands there twice"
+        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded: ""
         }
     }
 }

@@ -1,7 +1,8 @@
 import ClusterCore
 public import ClusterMetadata
 public import Entities
-import Primitives
+import HTTPFront
+public import Primitives
 
 /// Everything an operator can say about one node, already checked. Made by ``ConfigurationLoader``.
 public struct NodeConfiguration: Sendable {
@@ -13,6 +14,12 @@ public struct NodeConfiguration: Sendable {
     public var advertise: HostPort?
     public var advertiseAdmin: HostPort?
     public var advertisePeer: HostPort?
+    /// Names, beside `localhost` and those of the addresses above, that callers may call the node by; `*` is any.
+    public var hosts: [String] = []
+    /// Origins of web pages that may use the listeners as the node's own page may.
+    public var allowedOrigins: [String] = []
+    /// Listeners that others can reach may go without TLS and without anything that says who may call.
+    public var isInsecure = false
     public var metadata = MetadataLocation.embedded
     /// Of the metadata store, where it asks for them.
     public var metadataCredentials = MetadataCredentials()
@@ -24,6 +31,8 @@ public struct NodeConfiguration: Sendable {
     public var weight = 1.0
     /// Fixed when the cluster is created; later starts read it from the metadata store.
     public var shards = Limits.shardsDefault
+    /// Somebody said how many: a cluster that has another number is then not meant.
+    public var shardsAreGiven = false
     public var memoryBytes = Limits.memoryBytesDefault
     /// Event loops; 0 is one for each core.
     public var eventLoops = 0
@@ -34,12 +43,22 @@ public struct NodeConfiguration: Sendable {
     public var logFormat = LogFormatName.text
     /// Answers writes before they are on stable storage. It breaks G4 and exists to measure what `fdatasync` costs.
     public var unsafeNoSync = false
+    /// Starts although the wall clock is further ahead of the newest data than data rests.
+    public var acceptsClock = false
+    /// What the operator should hear of the settings; said in the log at the start.
+    public var warnings: [String] = []
+    /// The texts of the settings that were given, by name: two configurations differ where these do.
+    var given: [String: Secret] = [:]
+
+    /// Nodes of this process, which share its memory and its file descriptors.
+    public var processNodes = 1
 
     public init() {}
 
-    /// The node's part where several share a process's memory; never less than a node needs.
-    public mutating func divideMemory(among nodes: Int) {
+    /// The node's part where several share a process; never less memory than a node needs.
+    public mutating func shareProcess(among nodes: Int) {
         memoryBytes = max(Limits.memoryBytesMin, memoryBytes / nodes)
+        processNodes = nodes
     }
 
     public enum LogFormatName: String, Sendable, CaseIterable {
@@ -59,7 +78,9 @@ public enum MetadataLocation: Sendable, Equatable {
 /// How a node proves itself to the metadata store.
 public struct MetadataCredentials: Sendable, Equatable {
     public var user = ""
-    public var password = ""
+    public var password = Secret.none
+    /// Holds the password, where it was given so.
+    public var passwordFile = ""
     public var certificate = ""
     public var key = ""
     /// Signed the store's certificate, where that is not one of the system's.
@@ -109,7 +130,18 @@ extension NodeConfiguration {
     /// Where others reach this node, as far as it is known before the listeners are up.
     var addresses: NodeAddresses {
         NodeAddresses(
-            listen: (advertise ?? listen).description, admin: (advertiseAdmin ?? adminListen).description,
-            peer: (advertisePeer ?? peerListen).description)
+            listen: (advertise ?? listen.forOthers).description,
+            admin: (advertiseAdmin ?? adminListen.forOthers).description,
+            peer: (advertisePeer ?? peerListen.forOthers).description)
+    }
+}
+
+extension NodeConfiguration {
+    /// Whom the client and admin listeners serve. Both go by all names of the node.
+    var door: DoorPolicy {
+        let names = [listen, adminListen, advertise, advertiseAdmin].compactMap { $0?.host } + hosts
+        return DoorPolicy(
+            hosts: hosts.contains("*") ? .any : .names(names),
+            allowedOrigins: allowedOrigins.compactMap { WebOrigin($0) })
     }
 }

@@ -1,5 +1,6 @@
 import ClusterMetadata
 import Entities
+import HTTPFront
 import Primitives
 
 /// One thing that can be set, under one name: `--limits-entity-bytes` as a flag, `KEYSTEAD_LIMITS_ENTITY_BYTES` in the
@@ -10,6 +11,8 @@ public struct Setting: Sendable {
     public let defaultText: String
     /// Puts `text` into the configuration; throws what is wrong with it.
     let apply: @Sendable (_ text: String, _ configuration: inout NodeConfiguration) throws(SettingError) -> Void
+    /// Its value shows nowhere.
+    public var isSecret = false
 
     public var flag: String { "--" + name.replacing(".", with: "-") }
     public var environmentName: String {
@@ -20,11 +23,13 @@ public struct Setting: Sendable {
 /// What is wrong with a value, to be completed with where it came from.
 struct SettingError: Error {
     let expected: String
+    /// The value may hold a secret.
+    var hidesText = false
 }
 
 extension Setting {
     /// Every setting, in the order of `--help`.
-    public static let all: [Setting] = network + metadata + peerTLS + placement + bounds + diagnosis
+    public static let all: [Setting] = network + doors + metadata + peerTLS + placement + bounds + diagnosis
 
     private static let network = [
         Setting(name: "data-dir", help: "Directory of the node's data.", defaultText: "keystead-data") {
@@ -43,6 +48,35 @@ extension Setting {
             \.advertisePeer),
     ]
 
+    private static let doors = [
+        Setting(
+            name: "hosts",
+            help: "Names that callers may call this node by: NAME,…; localhost and addresses always; * any.",
+            defaultText: ""
+        ) { text, configuration throws(SettingError) in
+            configuration.hosts = try list(text, of: "names without ports, as in a.example,b.example, or *") {
+                $0 == "*" || isHostName($0)
+            }
+        },
+        Setting(
+            name: "allowed-origins", help: "Origins whose web pages may use this node: SCHEME://HOST[:PORT],…",
+            defaultText: ""
+        ) { text, configuration throws(SettingError) in
+            let most = DoorPolicy.allowedOriginsMax
+            let expected = "at most \(most) origins, as in https://a.example,http://b.example:8080"
+            configuration.allowedOrigins = try list(text, of: expected) { WebOrigin($0) != nil }
+            guard configuration.allowedOrigins.count <= DoorPolicy.allowedOriginsMax else {
+                throw SettingError(expected: expected)
+            }
+        },
+        Setting(
+            name: "insecure", help: "Let others reach listeners that neither TLS nor anything else guards.",
+            defaultText: "false"
+        ) { text, configuration throws(SettingError) in
+            configuration.isInsecure = ["true", "1"].contains(try choice(text, of: ["true", "false", "1", "0"]))
+        },
+    ]
+
     private static let metadata = [
         Setting(
             name: "metadata",
@@ -50,6 +84,11 @@ extension Setting {
             defaultText: "embedded"
         ) { text, configuration throws(SettingError) in
             if text == "embedded" { return configuration.metadata = .embedded }
+            guard !text.contains("@") else {
+                throw SettingError(
+                    expected: "without a user and a password: give those by metadata-user and metadata-password-file",
+                    hidesText: true)
+            }
             do {
                 configuration.metadata = .etcd(try EtcdLocation(text))
             } catch {
@@ -57,8 +96,20 @@ extension Setting {
             }
         },
         plain("metadata-user", "User of the metadata store.", \.metadataCredentials.user),
-        plain("metadata-password", "Password of that user; better given in the environment.",
-            \.metadataCredentials.password),
+        Setting(
+            name: "metadata-password", help: "Password of that user; better given in a file or in the environment.",
+            defaultText: "",
+            apply: { text, configuration throws(SettingError) in
+                configuration.metadataCredentials.password = Secret(text)
+                configuration.metadataCredentials.passwordFile = ""
+            }, isSecret: true),
+        Setting(
+            name: "metadata-password-file", help: "File that holds that password; others may not read it.",
+            defaultText: ""
+        ) { text, configuration throws(SettingError) in
+            configuration.metadataCredentials.passwordFile = text
+            configuration.metadataCredentials.password = .none
+        },
         plain("metadata-ca", "PEM file of who signed the metadata store's certificate.",
             \.metadataCredentials.authority),
         plain("metadata-certificate", "PEM file of this node's certificate for the metadata store.",
@@ -101,12 +152,13 @@ extension Setting {
                 shards & (shards - 1) == 0
             else { throw SettingError(expected: "a power of two from \(Limits.shardsMin) to \(Limits.shardsMax)") }
             configuration.shards = shards
+            configuration.shardsAreGiven = true
         },
     ]
 
     private static let bounds = [
         Setting(
-            name: "memory", help: "Memory for memtables, block cache and log buffers together.", defaultText: "1GiB"
+            name: "memory", help: "Memory for stores, log, callers and peers together.", defaultText: "1GiB"
         ) { text, configuration throws(SettingError) in
             configuration.memoryBytes = try size(text, in: Limits.memoryBytesMin...(1 << 42))
         },
@@ -139,6 +191,12 @@ extension Setting {
             text, configuration throws(SettingError) in
             let name = try choice(text, of: NodeConfiguration.LogFormatName.allCases.map(\.rawValue))
             configuration.logFormat = .init(rawValue: name) ?? .text
+        },
+        Setting(
+            name: "accept-clock",
+            help: "Start although the clock is more than 366 days ahead of the newest data.", defaultText: "false"
+        ) { text, configuration throws(SettingError) in
+            configuration.acceptsClock = ["true", "1"].contains(try choice(text, of: ["true", "false", "1", "0"]))
         },
         Setting(
             name: "unsafe-no-sync",
@@ -221,6 +279,30 @@ extension Setting {
             throw SettingError(expected: "1 to 64 letters, digits, '-', '_' or '.'")
         }
         return text
+    }
+
+    /// Parts between commas, without the spaces round them.
+    private static func list(
+        _ text: String, of expected: String, where isSound: (String) -> Bool
+    ) throws(SettingError) -> [String] {
+        guard !text.isEmpty else { return [] }
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+        }
+        guard parts.allSatisfy(isSound) else { throw SettingError(expected: expected) }
+        return parts
+    }
+
+    private static func isHostName(_ text: String) -> Bool {
+        let allowed = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+        return allowed && (1...Limits.hostNameBytesMax).contains(text.utf8.count)
     }
 
     private static func integer(_ text: String, in range: ClosedRange<Int>) throws(SettingError) -> Int {

@@ -7,6 +7,10 @@ public struct DataDirectoryError: Error, CustomStringConvertible {
     public let description: String
 }
 
+extension DataDirectoryError {
+    init(_ error: FolderError) { description = error.description }
+}
+
 /// The node's directory, held by this process alone until it ends.
 ///
 /// | name | what |
@@ -14,6 +18,7 @@ public struct DataDirectoryError: Error, CustomStringConvertible {
 /// | `FORMAT` | `keystead data 1\n`; a newer number is refused |
 /// | `LOCK` | held by `flock` for as long as the process lives |
 /// | `IDENTITY` | which node of which cluster this is, and how often it has started (``IdentityFile``) |
+/// | `RESERVE` | blocks for a start on a full disk (``Ballast``) |
 /// | `CLEAN` | present only between a graceful stop and the next start |
 /// | `metadata` | the embedded metadata store, where the cluster has no other |
 /// | `log/` | the write-ahead log |
@@ -31,7 +36,11 @@ final class DataDirectory: Sendable {
     let isNew: Bool
     /// The last process ended gracefully.
     let wasClean: Bool
-    private let lock: CInt
+    /// What was wrong with its owner or modes and was mended, for the log.
+    let remarks: [String]
+    private let lock: HeldLock
+    /// Directories that were made for it, outermost first.
+    private let made: [String]
 
     var logPath: String { path + "/log" }
     var shardsPath: String { path + "/shards" }
@@ -43,28 +52,36 @@ final class DataDirectory: Sendable {
 
     func shardPath(_ shard: ShardID) -> String { "\(shardsPath)/\(shard)" }
 
-    /// Makes the directory where it is missing, takes its lock and checks its format.
+    /// Makes the directory where it is missing, takes its lock and checks it: its owner, its modes, that nothing in it
+    /// is a link, its format.
     init(path: String) throws(DataDirectoryError) {
-        try Self.makeDirectory(path)
-        let lock = ks_open(path + "/LOCK", O_RDWR | O_CREAT, 0o600)
-        guard lock >= 0 else { throw Self.failure("open", path + "/LOCK", -lock) }
-        guard ks_flock_exclusive(lock) == 0 else {
-            _ = ks_close(lock)
-            throw DataDirectoryError(
-                description: "\(path) is in use by another process; stop it first, or choose another data directory")
+        let path = DataFolderCheck.resolved(path)
+        let made = try Self.makeDirectory(path)
+        var check = DataFolderCheck()
+        let lock: HeldLock
+        do throws(FolderError) {
+            let folder = try OpenFolder(path)
+            try check.checkOwner(of: folder)
+            try check.check("LOCK", in: folder)
+            lock = try HeldLock(path)
+            try check.checkContent(of: folder)
+        } catch {
+            // A first start without room leaves nothing behind.
+            for folder in made.reversed() { rmdir(folder) }
+            throw DataDirectoryError(error)
         }
         self.path = path
         self.lock = lock
+        self.made = made
+        remarks = check.remarks
         isNew = try Self.checkFormat(path)
         wasClean = access(path + "/CLEAN", F_OK) == 0
     }
 
-    deinit { _ = ks_close(lock) }
-
     /// True where there is no format mark and nothing else either.
     private static func checkFormat(_ path: String) throws(DataDirectoryError) -> Bool {
         guard let text = read(path + "/FORMAT") else {
-            let strays = entries(path).filter { $0 != "LOCK" && $0 != "lost+found" }
+            let strays = try entries(path).filter { $0 != "LOCK" && $0 != "lost+found" }
             guard strays.isEmpty || strays.contains("INITIALIZING") else {
                 throw DataDirectoryError(
                     description:
@@ -94,7 +111,7 @@ final class DataDirectory: Sendable {
     func beginInitializing() throws(DataDirectoryError) {
         try write("INITIALIZING", "")
         let kept: Set<String> = ["LOCK", "INITIALIZING", "lost+found"]
-        for name in Self.entries(path) where !kept.contains(name) && !name.hasPrefix("metadata") {
+        for name in try Self.entries(path) where !kept.contains(name) && !name.hasPrefix("metadata") {
             try Self.remove(path + "/" + name)
         }
         try Self.makeDirectory(shardsPath)
@@ -107,6 +124,14 @@ final class DataDirectory: Sendable {
         try write("FORMAT", "\(Self.formatPrefix)\(Self.formatVersion)\n")
         try Self.remove(path + "/INITIALIZING")
         try sync()
+    }
+
+    /// Removes what a first start that failed has made, so that nothing half made stays behind. Only where nobody else
+    /// has heard of the node.
+    func undo() {
+        precondition(isNew, "a directory with data in it stays")
+        for name in (try? Self.entries(path)) ?? [] where name != "lost+found" { try? Self.remove(path + "/" + name) }
+        for folder in made.reversed() { rmdir(folder) }
     }
 
     // MARK: Clean close
@@ -156,36 +181,48 @@ final class DataDirectory: Sendable {
         guard synced == 0 else { throw Self.failure("sync", path, -synced) }
     }
 
-    /// Makes a folder, with those above it, where it is missing.
-    static func makeFolder(_ path: String) throws(DataDirectoryError) { try makeDirectory(path) }
+    /// Makes a folder that holds the directories of several nodes, with those above it, where it is missing, and checks
+    /// it as one of them: its owner, its mode, and that the metadata store in it is no link.
+    static func makeFolder(_ path: String) throws(DataDirectoryError) {
+        _ = try makeDirectory(path)
+        do throws(FolderError) {
+            var check = DataFolderCheck()
+            let folder = try OpenFolder(DataFolderCheck.resolved(path))
+            try check.checkOwner(of: folder)
+            for name in ["metadata", "metadata.lock", "metadata.new"] { try check.check(name, in: folder) }
+        } catch {
+            throw DataDirectoryError(error)
+        }
+    }
 
-    private static func makeDirectory(_ path: String) throws(DataDirectoryError) {
+    /// - Returns: those that were missing, outermost first.
+    @discardableResult
+    private static func makeDirectory(_ path: String) throws(DataDirectoryError) -> [String] {
+        var made: [String] = []
         var parent = ""
         for part in path.split(separator: "/", omittingEmptySubsequences: false) {
             parent += parent.isEmpty && !part.isEmpty ? String(part) : "/" + part
             if part.isEmpty { continue }
-            let made = ks_mkdir(parent, 0o700)
-            guard made == 0 || made == -EEXIST else { throw failure("make the directory", parent, -made) }
+            let code = ks_mkdir(parent, 0o700)
+            if code == 0 { made.append(parent) }
+            guard code == 0 || code == -EEXIST else {
+                for folder in made.reversed() { rmdir(folder) }
+                throw failure("make the directory", parent, -code)
+            }
         }
+        return made
     }
 
     private static func remove(_ path: String) throws(DataDirectoryError) {
-        for name in entries(path) { try remove(path + "/" + name) }
-        let result = ks_unlink(path)
-        guard result == 0 || rmdir(path) == 0 else { throw failure("remove", path, errno) }
+        do throws(FolderError) { try FolderTree.remove(path) } catch { throw DataDirectoryError(error) }
     }
 
-    private static func entries(_ path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != "." && name != ".." { names.append(name) }
+    private static func entries(_ path: String) throws(DataDirectoryError) -> [String] {
+        do throws(FolderError) {
+            return try OpenFolder(path).entries().map(\.text)
+        } catch {
+            throw DataDirectoryError(error)
         }
-        return names.sorted()
     }
 
     private static func read(_ path: String) -> String? {
@@ -201,4 +238,21 @@ final class DataDirectory: Sendable {
     private static func failure(_ verb: String, _ path: String, _ code: CInt) -> DataDirectoryError {
         DataDirectoryError(description: "cannot \(verb) \(path): \(String(cString: strerror(code)))")
     }
+}
+
+/// The lock of a data directory, until it is let go.
+private final class HeldLock: Sendable {
+    private let descriptor: CInt
+
+    init(_ path: String) throws(FolderError) {
+        let opened = ks_open(path + "/LOCK", O_RDWR | O_CREAT, 0o600)
+        guard opened >= 0 else { throw FolderError(verb: "open", path: path + "/LOCK", code: -opened) }
+        descriptor = opened
+        guard ks_flock_exclusive(opened) == 0 else {
+            throw FolderError(
+                refusal: "\(path) is in use by another process; stop it first, or choose another data directory")
+        }
+    }
+
+    deinit { _ = ks_close(descriptor) }
 }

@@ -37,12 +37,12 @@ extension InboundMove {
             .moveOpen(shard: shard, operation: move.operation.description, session: session.rawValue), lane: .bulk,
             number: number
         ) { move, response in
-            guard case .manifest(let manifest) = response, let files = manifest.moveFiles else {
+            guard case .manifest(let manifest) = response else {
                 return move.machine.requestFailed(number, now: NodeTime.monotonic())
             }
             move.tools.gate.spare(milliseconds: UInt64(manifest.pauseMilliseconds))
             move.machine.opened(
-                number, .manifest(epoch: manifest.epoch, files: files), now: NodeTime.monotonic())
+                number, .manifest(epoch: manifest.epoch, files: manifest.moveFiles), now: NodeTime.monotonic())
         }
     }
 
@@ -74,26 +74,16 @@ extension InboundMove {
                 return move.machine.requestFailed(number, now: NodeTime.monotonic())
             }
             // What has expired at the source must not be there again.
-            move.tools.time.advance(atLeastTo: records.time)
+            guard move.follow(time: records.time) else { return }
             move.machine.pulled(number, MovePullAnswer(records), now: NodeTime.monotonic())
         }
     }
 }
 
 extension MoveManifest {
-    /// More than a file system takes, and little enough that the sizes of all files can be added up.
-    private static let fileBytesMax: UInt64 = 1 << 44
-
-    /// `nil` where a name is no plain file name, which would lead out of its folder, or a size is none.
-    fileprivate var moveFiles: [MoveFile]? {
-        var result: [MoveFile] = []
-        for file in files {
-            guard !file.name.isEmpty, !file.name.contains("/"), file.name != ".", file.name != "..",
-                !file.name.utf8.contains(0), file.byteCount <= Self.fileBytesMax
-            else { return nil }
-            result.append(MoveFile(name: file.name, byteCount: file.byteCount, crc: file.checksum))
-        }
-        return result
+    /// Names and sizes were checked as they came in.
+    fileprivate var moveFiles: [MoveFile] {
+        files.map { MoveFile(name: $0.name, byteCount: $0.byteCount, crc: $0.checksum) }
     }
 }
 

@@ -1,4 +1,6 @@
+import ClusterCore
 import Entities
+import HashRing
 import LogCore
 import LogFiles
 import LogFormat
@@ -33,7 +35,8 @@ extension InboundMove {
 
     private func install(_ store: ShardStore, clock: Timestamp) {
         self.store = store
-        tools.time.advance(atLeastTo: clock)
+        newestTime = clock
+        guard follow(time: clock) else { return }
         let mark = store.applied
         pending = []
         durable = nil
@@ -43,6 +46,19 @@ extension InboundMove {
         machine.installed(applied: mark.position, now: NodeTime.monotonic())
     }
 
+    /// Moves this node's time on to what the source has acted on. False: that is further ahead than any clock may be,
+    /// and the copy begins anew, for as long as it is so.
+    func follow(time: Timestamp) -> Bool {
+        let latest = tools.time.now().adding(seconds: Limits.peerTimeAheadSecondsMax)
+        guard time <= latest || machine.isOwner else {
+            machine.localFailed(
+                "the time of \(move.from) is more than a year ahead of this node's", now: NodeTime.monotonic())
+            return false
+        }
+        tools.time.advance(atLeastTo: min(time, latest))
+        return true
+    }
+
     func append(_ append: AppendGroup) {
         var effects: [(Position, EntityEffect)] = []
         var position = append.first
@@ -50,12 +66,18 @@ extension InboundMove {
             guard let effect = EntityEffect(decoding: payload) else {
                 return machine.localFailed("position \(position) is in no format known here", now: NodeTime.monotonic())
             }
+            guard effect.belongs(at: position, in: shard, of: tools.table.ring, seed: view.ringSeed) else {
+                return machine.localFailed(
+                    "position \(position) is of no entity of the shard", now: NodeTime.monotonic())
+            }
             effects.append((position, effect))
+            newestTime = max(newestTime, effect.record?.updatedAt ?? .zero)
             position = position.next
         }
+        guard follow(time: newestTime) else { return }
         let batch = AppendBatch(
             lane: loop.index, shard: shard, epoch: append.epoch, firstPosition: append.first,
-            payloads: append.payloads, time: tools.time.now())
+            payloads: append.payloads, time: newestTime)
         guard tools.flushes.hasRoomForWrites, tools.log.submit(batch) == .accepted else {
             return machine.appendRefused(now: NodeTime.monotonic())
         }
@@ -83,7 +105,7 @@ extension InboundMove {
         guard let last = due.last else { return }
         batch.clear()
         for (_, effect) in due { batch.put(effect) }
-        batch.put(clock: tools.time.now())
+        batch.put(clock: newestTime)
         do {
             try store.apply(
                 &batch, applied: AppliedState(epoch: durable.epoch, position: last.position, lsn: durable.lsn))
@@ -127,5 +149,17 @@ extension InboundMove {
         } done: { move, _ in
             done(move)
         }
+    }
+}
+
+extension EntityEffect {
+    /// Whether the shard's log may have this at the position: a sound key of the shard, with its own place on the ring,
+    /// and a record that says when it was made. Pure.
+    func belongs(at position: Position, in shard: ShardID, of ring: Ring, seed: UInt64) -> Bool {
+        guard let sound = try? EntityKey(plain: key.bytes[...], seed: seed), sound == key,
+            sound.kindLength == key.kindLength, ring.shard(of: key.ringHash) == shard
+        else { return false }
+        if let record, record.version != position { return false }
+        return true
     }
 }

@@ -37,6 +37,8 @@ final class InboundMove: @unchecked Sendable {
     var durable: DurableMark?
     /// The last position given to the log.
     var appended: Position?
+    /// Of the copy and of the updates that followed it. What comes here carries the source's time, not this node's.
+    var newestTime = Timestamp.zero
     /// What waits until the log has all that it was given.
     var whenLogHasAll: (@Sendable (InboundMove) -> Void)?
     private var alarm: Scheduled<Void>?

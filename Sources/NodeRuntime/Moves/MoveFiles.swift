@@ -10,6 +10,8 @@ struct MoveFileError: Error, CustomStringConvertible {
     init(_ verb: String, _ path: String, _ code: CInt) {
         description = "cannot \(verb) \(path): \(String(cString: strerror(code)))"
     }
+
+    init(_ error: FolderError) { description = error.description }
 }
 
 /// The files and directories of moves. Everything here blocks on the disk.
@@ -85,8 +87,11 @@ enum MoveFiles {
             if file.name.hasSuffix(".sst") {
                 guard link(from, to) == 0 else { throw MoveFileError("link", to, errno) }
             } else {
-                let bytes = try chunk(source, file.name, offset: 0, length: Int(file.byteCount))
-                try write(bytes, to: file.name, in: target, offset: 0)
+                // In pieces: how large it is the source says.
+                for offset in stride(from: 0, to: file.byteCount, by: readBytes) {
+                    let bytes = try chunk(source, file.name, offset: offset, length: readBytes)
+                    try write(bytes, to: file.name, in: target, offset: offset)
+                }
                 try finish(file.name, in: target, bytes: file.byteCount)
             }
         }
@@ -116,25 +121,16 @@ enum MoveFiles {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    /// Removes a file, or a directory with all that is in it. Nothing happens where there is none.
+    /// Removes a file, a link itself, or a directory with all that is in it. Nothing happens where there is none.
     static func remove(_ path: String) throws(MoveFileError) {
-        for name in entries(of: path) { try remove("\(path)/\(name)") }
-        let result = ks_unlink(path)
-        guard result == 0 || result == -ENOENT || rmdir(path) == 0 else { throw MoveFileError("remove", path, errno) }
+        guard exists(parent(of: path)) else { return }
+        do throws(FolderError) { try FolderTree.remove(path) } catch { throw MoveFileError(error) }
     }
 
-    /// Names in a directory, sorted; none where it is not there.
+    /// Names in a directory, sorted; none where it is not there, or is a link.
     static func entries(of path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
+        guard let names = try? OpenFolder(path).entries() else { return [] }
+        return names.map(\.text)
     }
 
     /// Makes a file, or the names in a directory, durable.

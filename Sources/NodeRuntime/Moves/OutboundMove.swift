@@ -27,6 +27,9 @@ final class OutboundMove: @unchecked Sendable {
     /// The shard is another node's; on the loop, once.
     private let whenLost: @Sendable (ShardHost, Epoch) -> Void
     private var machine: MoveSource?
+    /// What of the loop's account the updates kept for the target are charged.
+    private var teeCharge = 0
+    private var isGivenAway = false
     private var replies: [Ticket: PeerReply] = [:]
     private var lastTicket: Ticket = 0
     private var alarm: Scheduled<Void>?
@@ -55,7 +58,9 @@ final class OutboundMove: @unchecked Sendable {
     func begin() {
         onLoop { move in
             guard let line = move.loop.line(of: move.shard), line.outbound == nil else { return }
-            move.machine = MoveSource(shard: move.shard, epoch: line.host.epoch, applied: line.machine.applied)
+            move.machine = MoveSource(
+                shard: move.shard, epoch: line.host.epoch, applied: line.machine.applied,
+                settings: move.tools.moveSettings)
             line.outbound = move
         }
     }
@@ -72,6 +77,15 @@ final class OutboundMove: @unchecked Sendable {
 
     private func onLoop(_ body: @escaping @Sendable (OutboundMove) -> Void) {
         loop.eventLoop.execute { body(self) }
+    }
+
+    /// What is kept has a bound of its own, and is never refused.
+    private func chargeTee() {
+        let bytes = isGivenAway ? 0 : machine?.teeBytes ?? 0
+        let memory = tools.memory.loops.account(of: loop.eventLoop)
+        if bytes > teeCharge { memory.chargeAnyway(bytes - teeCharge, for: .effects) }
+        if bytes < teeCharge { memory.refund(teeCharge - bytes, of: .effects) }
+        teeCharge = bytes
     }
 
     // MARK: Requests of the target; on any thread
@@ -141,6 +155,7 @@ final class OutboundMove: @unchecked Sendable {
 
     private func carryOn() {
         while let effect = machine?.nextEffect() { carryOut(effect) }
+        chargeTee()
         setAlarm()
     }
 
@@ -268,6 +283,7 @@ final class OutboundMove: @unchecked Sendable {
 
     private func lose(_ epoch: Epoch) {
         noteFreeze()
+        isGivenAway = true
         guard let line = loop.line(of: shard) else { return }
         line.host.becomeLost()
         tools.counters.noteShardOut()

@@ -25,7 +25,7 @@ struct ShardFolders: Sendable {
     /// A checkpoint of a shard, for the session that asked for it.
     func outgoing(_ shard: ShardID, session: UInt64) -> String { "\(outgoingFolder)/\(shard)-\(session)" }
 
-    /// Brings the folders to what the cluster's map says, before anything is opened: checkpoints are of no use any
+    /// Brings the folders to what the cluster's map says, before anything is served: checkpoints are of no use any
     /// more; a store that this node does not own is what a move left half made, or what was moved away.
     func tidy(after membership: Membership, now: Timestamp) throws(MoveFileError) {
         for folder in [shards, incomingFolder, trash] { try MoveFiles.makeDirectory(folder) }
@@ -54,10 +54,12 @@ struct ShardFolders: Sendable {
     }
 
     /// Deletes what has been in the trash for longer than it is kept.
-    func emptyTrash(now: Timestamp) throws(MoveFileError) {
+    ///
+    /// - Parameter removalTime: what is older than that may be removed for good; zero, where nothing may.
+    func emptyTrash(removalTime: Timestamp) throws(MoveFileError) {
         for name in MoveFiles.entries(of: trash) {
             guard let since = name.split(separator: "-").last.flatMap({ UInt64($0) }) else { continue }
-            let age = now.milliseconds > since ? now.milliseconds - since : 0
+            let age = removalTime.milliseconds > since ? removalTime.milliseconds - since : 0
             if age >= Limits.moveTrashSeconds * 1000 { try MoveFiles.remove("\(trash)/\(name)") }
         }
     }

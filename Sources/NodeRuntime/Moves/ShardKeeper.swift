@@ -27,6 +27,10 @@ final class ShardKeeper: Sendable {
         var isWakeUpSet = false
         /// Shards whose records contradict what this node serves, as it has told its operator.
         var contradicted: Set<ShardID> = []
+        /// Requests of targets that wait for this node to know of their moves.
+        var opensWaiting = 0
+        /// Shards that wait for space or descriptors, as this node has told its operator.
+        var withoutRoom: Set<ShardID> = []
         /// Sessions are numbered upwards, so that the network cannot bring an old one back.
         var lastSession: [ShardID: MoveSession] = [:]
     }
@@ -75,7 +79,7 @@ final class ShardKeeper: Sendable {
         }
         guard !isUnderWay else { return }
         tools.pool.submit { [self] in
-            try? tools.folders.emptyTrash(now: tools.time.now())
+            try? tools.folders.emptyTrash(removalTime: tools.time.removalTime())
             moves.withLockedValue { $0.isEmptyingTrash = false }
         }
     }
@@ -114,7 +118,9 @@ final class ShardKeeper: Sendable {
         if let inbound { inbound.throttle(bytesPerSecond: map.rate(of: inbound.move)) }
         guard let move = record.move else { return }
         let isOurs = record.primary == view.node
-        if move.to == view.node, !isOurs, inbound == nil {
+        if move.to == view.node, !isOurs {
+            // What it gave away before is put away first.
+            guard inbound == nil, outbound == nil, !isRetiring else { return }
             guard case .elsewhere = tools.table[shard] else { return contradict(shard, record) }
             await receive(shard, map)
         } else if move.from == view.node, outbound == nil, !isRetiring {
@@ -149,9 +155,11 @@ final class ShardKeeper: Sendable {
     private func receive(_ shard: ShardID, _ map: ClusterMap) async {
         // Asked before the reading, which would else be made at every change of the map.
         guard tools.gate.pause == 0 else { return wakeUp(after: tools.gate.pause) }
+        guard hasRoom(for: shard) else { return wakeUp(after: Self.periodNanoseconds) }
         guard let (entry, move) = await readBefore(shard, isOurs: false) else { return }
         let pause = tools.gate.enter()
         guard pause == 0 else { return wakeUp(after: pause) }
+        guard tools.descriptors.takeStore() else { return wakeUp(after: Self.periodNanoseconds) }
         let session = moves.withLockedValue { $0.lastSession[shard] } ?? .before(bootCount: bootCount)
         let inbound = InboundMove(
             entry, move: move, after: session, bytesPerSecond: map.rate(of: move), tools: tools,
@@ -161,10 +169,27 @@ final class ShardKeeper: Sendable {
                 $0.inbound[shard] = nil
                 $0.lastSession[shard] = last
             }
+            if case .served = self.tools.table[shard] {} else { self.tools.descriptors.giveStoreBack() }
             self.pulse.beat()
         }
         moves.withLockedValue { $0.inbound[shard] = inbound }
         inbound.begin()
+    }
+
+    /// A copy onto a disk that is full, or of a store that there are no descriptors for, is not begun.
+    private func hasRoom(for shard: ShardID) -> Bool {
+        let hasDescriptors = tools.descriptors.hasRoomForStore
+        guard tools.space.isFull || !hasDescriptors else {
+            moves.withLockedValue { _ = $0.withoutRoom.remove(shard) }
+            return true
+        }
+        if moves.withLockedValue({ $0.withoutRoom.insert(shard).inserted }) {
+            let reason =
+                hasDescriptors
+                ? "the disk is full" : "the limit of file descriptors leaves no room (ulimit -n, LimitNOFILE=)"
+            logger.warning("a shard cannot move here now", metadata: ["shard": "\(shard)", "reason": "\(reason)"])
+        }
+        return false
     }
 
     /// A shard that cannot be served has nothing to copy; its target asks again from time to time.
@@ -199,6 +224,7 @@ final class ShardKeeper: Sendable {
         tools.pool.submit { [self] in
             tools.flushes.remove(shard)
             host.store.close()
+            tools.descriptors.giveStoreBack()
             do {
                 try tools.folders.throwAway(shard, epoch: epoch, now: tools.time.now())
             } catch {
@@ -222,9 +248,6 @@ final class ShardKeeper: Sendable {
 
     /// On any thread.
     func handle(_ request: PeerRequest, from node: NodeID, reply: PeerReply) {
-        guard request.isPlausible else {
-            return reply.send(.refused(PeerRefusal(.failed, "a position or an offset is beyond all bounds")))
-        }
         switch request {
         case .moveOpen(let shard, let operation, let session):
             open(shard, operation, MoveSession(session), from: node, reply, attempt: 0)
@@ -260,9 +283,20 @@ final class ShardKeeper: Sendable {
             guard pause > 0 else { return outbound.open(session, reply: reply) }
             delay = .nanoseconds(Int64(pause))
         }
-        guard attempt < Self.openAttemptsMax else { return refuse(reply) }
+        guard attempt < Self.openAttemptsMax, mayWait() else { return refuse(reply) }
         reply.eventLoop.scheduleTask(in: delay) {
+            self.moves.withLockedValue { $0.opensWaiting -= 1 }
             self.open(shard, operation, session, from: node, reply, attempt: attempt + 1)
+        }
+    }
+
+    /// Counts one more request that waits, as far as there is room: whoever asks for moves that nobody has begun is not
+    /// to keep this node busy.
+    private func mayWait() -> Bool {
+        moves.withLockedValue { moves in
+            guard moves.opensWaiting < Limits.peerOpensWaitingMax else { return false }
+            moves.opensWaiting += 1
+            return true
         }
     }
 
@@ -287,7 +321,7 @@ final class ShardKeeper: Sendable {
             guard let progress = move.progress.withLockedValue({ $0 }) else { return nil }
             let stage = map.shard(move.shard)?.record.move?.stage ?? .learner
             return MoveReport(
-                shard: move.shard, operation: move.move.operation.description, stage: stage.rawValue,
+                shard: move.shard, operation: move.move.operation.description, stage: MoveReport.Stage(stage),
                 bytesDone: progress.bytesDone, bytesTotal: progress.bytesTotal,
                 bytesPerSecond: progress.bytesPerSecond, lag: progress.lagPositions,
                 rounds: UInt32(clamping: progress.rounds),
@@ -300,26 +334,27 @@ final class ShardKeeper: Sendable {
             switch tools.table[shard] {
             case .elsewhere: return nil
             case .unavailable(let epoch, _):
-                return ShardReport(shard: shard, epoch: epoch, position: .zero, byteCount: 0, state: "unavailable")
+                return ShardReport(shard: shard, epoch: epoch, position: .zero, byteCount: 0, state: .unavailable)
             case .served(let host):
                 let tableBytes = (try? host.store.statistics().tableBytes) ?? 0
                 return ShardReport(
                     shard: shard, epoch: host.epoch, position: host.appliedPosition,
-                    byteCount: UInt64(tableBytes + host.store.unflushedBytes), state: host.stateText)
+                    byteCount: UInt64(tableBytes + host.store.unflushedBytes), state: host.state)
             }
         }
     }
 }
 
-extension PeerRequest {
-    /// Far from where sums overflow.
-    fileprivate var isPlausible: Bool {
-        let bound = UInt64(Int64.max) / 2
-        return switch self {
-        case .moveFetch(_, _, _, let offset, _): offset <= bound
-        case .movePull(_, _, let after, let durable, _, _): after.rawValue <= bound && durable.rawValue <= bound
-        case .write, .read, .list, .moveOpen, .moveClose, .moveProgress, .shards: true
-        }
+extension MoveReport.Stage {
+    init(_ stage: ShardMove.Stage) {
+        self =
+            switch stage {
+            case .learner: .learner
+            case .copy: .copy
+            case .catchUp: .catchUp
+            case .handover: .handover
+            case .retire: .retire
+            }
     }
 }
 

@@ -19,10 +19,11 @@ final class FlushCoordinator: Sendable {
     private let flushes: NIOLockedValueBox<Int>
     private let resources: StoreResources
     private let compactionIsBehind = NIOLockedValueBox(false)
+    private let waiting: WaitingStores
 
     /// - Parameter storeFailed: a store cannot make anything durable any more (rule W9).
     init(
-        table: ShardTable, resources: StoreResources, log: NodeLog,
+        table: ShardTable, resources: StoreResources, log: NodeLog, logger: Logger,
         storeFailed: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.table = table
@@ -30,13 +31,16 @@ final class FlushCoordinator: Sendable {
         self.resources = resources
         let flushes = NIOLockedValueBox(0)
         self.flushes = flushes
+        let waiting = WaitingStores(logger: logger)
+        self.waiting = waiting
         scheduler = FlushScheduler(resources: resources) { shard, outcome in
             switch outcome {
             case .success(let mark):
                 flushes.withLockedValue { $0 += 1 }
+                waiting.goesOn(shard)
                 log.flushed([DurableMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn)])
-            case .failure(let error):
-                storeFailed(shard, "\(error)")
+            case .failure(let error) where error.passes: waiting.waits(shard, error)
+            case .failure(let error): storeFailed(shard, "\(error)")
             }
         }
         for host in table.hosts { scheduler.add(host.store, for: host.shard) }
@@ -46,7 +50,19 @@ final class FlushCoordinator: Sendable {
     func add(_ store: ShardStore, for shard: ShardID) { scheduler.add(store, for: shard) }
 
     /// A shard goes: blocks until no flush of it is under way; then its store may be closed.
-    func remove(_ shard: ShardID) { scheduler.remove(shard) }
+    func remove(_ shard: ShardID) {
+        scheduler.remove(shard)
+        waiting.goesOn(shard)
+    }
+
+    /// A store has refused rows with an error that passes. Any thread.
+    func noteWaiting(_ shard: ShardID, _ error: StoreError) { waiting.waits(shard, error) }
+
+    /// Some store was stopped for lack of space, and has not gone on. One atomic load; any thread.
+    var storesWaitForSpace: Bool { waiting.forSpace }
+
+    /// The same for lack of file descriptors.
+    var storesWaitForDescriptors: Bool { waiting.forDescriptors }
 
     var flushCount: Int { flushes.withLockedValue { $0 } }
 

@@ -1,17 +1,29 @@
 public import Logging
 private import CPosixShims
 import Glibc
+import Primitives
 
-/// Log lines on standard error: text for people, or one JSON object a line for machines.
+/// Log lines on standard error: text for people, or one JSON object a line for machines. Logging never blocks: see
+/// ``LogPipe``.
 public struct LineLogHandler: LogHandler {
     public var metadata: Logger.Metadata = [:]
-    public var logLevel: Logger.Level = .info
     private let label: String
     private let asJSON: Bool
+    private let sharedLevel: LogLevelSwitch
+    private var ownLevel: Logger.Level?
+    private let pipe: LogPipe
 
-    public init(label: String, asJSON: Bool) {
+    init(label: String, asJSON: Bool, level: LogLevelSwitch, pipe: LogPipe = .standardError) {
         self.label = label
         self.asJSON = asJSON
+        sharedLevel = level
+        self.pipe = pipe
+    }
+
+    /// That of the process, unless this logger was given one of its own.
+    public var logLevel: Logger.Level {
+        get { ownLevel ?? sharedLevel.level }
+        set { ownLevel = newValue }
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -24,48 +36,28 @@ public struct LineLogHandler: LogHandler {
         if let more = event.metadata { fields.merge(more) { $1 } }
         let sorted = fields.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
         let line = asJSON ? json(event, sorted) : text(event, sorted)
-        var bytes = Array(line.utf8)
+        var bytes = Array(line.utf8.prefix(Limits.logLineBytesMax))
         bytes.append(UInt8(ascii: "\n"))
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        pipe.post(bytes)
     }
 
     private func text(_ event: LogEvent, _ fields: [(String, String)]) -> String {
-        let tail = fields.map { " \($0.0)=\($0.1)" }.joined()
-        return "\(Self.timeText()) \(event.level.rawValue.uppercased()) \(event.message)\(tail)"
+        LogLine.text(Self.timeText(), event.level, "\(event.message)", fields)
     }
 
     private func json(_ event: LogEvent, _ fields: [(String, String)]) -> String {
-        let head = [
-            ("time", Self.timeText()), ("level", event.level.rawValue), ("logger", label),
-            ("message", "\(event.message)"),
-        ]
-        return "{" + (head + fields).map { "\(Self.quoted($0.0)):\(Self.quoted($0.1))" }.joined(separator: ",") + "}"
+        LogLine.json(Self.timeText(), event.level, label, "\(event.message)", fields)
     }
 
     private static func timeText() -> String {
-        let nanoseconds = ks_realtime_ns()
-        var seconds = time_t(nanoseconds / 1_000_000_000)
+        let now = ks_wall_ms()
+        var seconds = time_t(now / 1000)
         var parts = tm()
         gmtime_r(&seconds, &parts)
         func two(_ value: CInt) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        let milliseconds = Int(nanoseconds / 1_000_000 % 1000)
+        let milliseconds = Int(now % 1000)
         let padded = String(repeating: "0", count: 3 - "\(milliseconds)".count) + "\(milliseconds)"
         return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T"
             + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(padded)Z"
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case _ where scalar.value < 0x20:
-                result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

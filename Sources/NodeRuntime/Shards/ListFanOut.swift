@@ -2,7 +2,6 @@ import ClusterCore
 import Entities
 import HashRing
 import NIOCore
-import NIOPosix
 import PeerTransport
 import PeerWire
 import Primitives
@@ -13,11 +12,10 @@ import Primitives
 /// A shard that changes hands on the way is asked again of its new owner. What cannot answer is named as missing, and
 /// the page goes on behind it.
 struct ListFanOut: Sendable {
-    let lister: Lister
+    let scans: ScanPool
     let table: ShardTable
     let view: ClusterView
     let peers: PeerClient
-    let readPool: NIOThreadPool
     /// Answers of peers come in here.
     let loop: any EventLoop
 
@@ -37,10 +35,13 @@ struct ListFanOut: Sendable {
         let owner: Owner
     }
 
-    func answer(_ request: ListRequest) async -> Answer {
-        let deadline = NIODeadline.now() + .seconds(Int64(Limits.listSecondsMax))
-        // Who has not answered once is not waited for again in this page.
-        var silent: Set<NodeID> = []
+    /// - Parameters:
+    ///   - life: where it ends, the answer is a refusal, and soon.
+    ///   - deadline: what has not answered by then is missing.
+    func page(
+        _ request: ListRequest, of life: ListLife, until deadline: NIODeadline
+    ) async -> Result<ListPage, ListFailure> {
+        var patience = Patience(until: deadline)
         var items: [ListPage.Item] = []
         var bytes = 0
         var missing = Set(knownMissing())
@@ -50,24 +51,40 @@ struct ListFanOut: Sendable {
                 keyPrefix: request.keyPrefix, itemsMax: request.itemsMax - items.count, after: cursor,
                 withValues: request.withValues)
             let page: ListPage
-            switch await ask(run, part, until: deadline, &silent) {
+            switch await ask(run, part, of: life, &patience) {
             case .success(let answered): page = answered
-            case .failure(let problem): return .refused(problem, currentVersion: nil, nil)
+            case .failure(let failure): return .failure(failure)
             }
             items += page.items
             // A node that was out of reach and answers has all of its shards within reach again.
             if case .peer = run.owner { missing.subtract(run.shards.map { ShardID($0) }) }
             missing.formUnion(page.missing)
-            bytes += page.items.reduce(0) { $0 + $1.record.encodedCount }
+            bytes += page.items.reduce(0) { $0 + $1.byteCount }
             if let next = page.next {
                 cursor = next
                 break
             }
             cursor = self.cursor(behind: run.shards.upperBound)
-            if cursor == nil || items.count >= request.itemsMax || bytes >= Limits.listBytesMax { break }
+            if cursor == nil || items.count >= request.itemsMax || bytes >= scans.pageBytesMax { break }
         }
-        return .page(
-            ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted()))
+        let page = ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted())
+        return .success(await scans.withText(page, withValues: request.withValues, ringSeed: view.ringSeed))
+    }
+
+    /// How long the other nodes are waited for.
+    private struct Patience {
+        private(set) var deadline: NIODeadline
+        /// Who has not answered once is not waited for again in this page.
+        private(set) var silent: Set<NodeID> = []
+        private let began = NIODeadline.now()
+
+        init(until deadline: NIODeadline) { self.deadline = deadline }
+
+        /// Where one node hangs others may, and they would be waited for one after the other.
+        mutating func isSilent(_ node: NodeID) {
+            silent.insert(node)
+            deadline = min(deadline, began + .milliseconds(Int64(Limits.listSilenceMilliseconds)))
+        }
     }
 
     /// Shards that are known not to answer, wherever the page is; one that it comes to and that answers is none.
@@ -108,43 +125,42 @@ struct ListFanOut: Sendable {
 
     /// Asks until somebody answers for the run or the time is over; then its shards are missing.
     ///
-    /// - Parameter silent: nodes that have not answered, and are not asked any more.
     private func ask(
-        _ run: Run, _ request: ListRequest, until deadline: NIODeadline, _ silent: inout Set<NodeID>
-    ) async -> Result<ListPage, Problem> {
+        _ run: Run, _ request: ListRequest, of life: ListLife, _ patience: inout Patience
+    ) async -> Result<ListPage, ListFailure> {
         var run = run
         let absent = ListPage(
             items: [], next: nil, shardCount: table.ring.shardCount, missing: run.shards.map { ShardID($0) })
         while true {
+            if let refusal = life.refusal { return .failure(.refused(refusal)) }
             switch run.owner {
             case .here:
-                do {
-                    let shards = run.shards
-                    let page = try await readPool.runIfActive { self.lister.page(request, over: shards) }
-                    if let page { return .success(page) }
-                } catch {
-                    return .failure(Problem(.shuttingDown, "the node is shutting down"))
+                let scan = RangeScan(request, over: run.shards, keepsStates: request.withValues)
+                switch await scans.run(scan, of: life) {
+                case .page(let page): return .success(page)
+                case .refused(let refusal): return .failure(.refused(refusal))
+                case .notHere: break
                 }
-            case .peer(let peer) where silent.contains(peer.node): return .success(absent)
+            case .peer(let peer) where patience.silent.contains(peer.node): return .success(absent)
             case .peer(let peer):
-                switch await ask(peer, run.shards, request, until: deadline) {
+                switch await ask(peer, run.shards, request, until: patience.deadline) {
                 case .answered(let page): return .success(page)
                 case .unreachable:
-                    silent.insert(peer.node)
+                    patience.isSilent(peer.node)
                     return .success(absent)
                 case .notOwner: view.refresh()
-                case .busy: break
+                case .busy: return .failure(.peerIsBusy(peer.node))
                 }
             case .nobody: return .success(absent)
             }
-            guard NIODeadline.now() < deadline else { return .success(absent) }
+            guard NIODeadline.now() < patience.deadline else { return .success(absent) }
             try? await Task.sleep(nanoseconds: Self.retryNanoseconds)
             // The run may have fallen apart: only what still has one owner is asked for, and the rest by the caller's
             // cursor. So a shorter run must not claim the shards behind it.
             let owners = run.shards.map { owner(of: ShardID($0)) }
             let count = owners.prefix { $0 == owners[0] }.count
             if count < owners.count {
-                return .success(await partial(run, count, owners[0], request, deadline, &silent))
+                return await partial(run, count, owners[0], request, of: life, &patience)
             }
             run = Run(shards: run.shards, owner: owners[0])
         }
@@ -152,18 +168,15 @@ struct ListFanOut: Sendable {
 
     /// The first `count` shards of a run that has fallen apart; the page ends behind them.
     private func partial(
-        _ run: Run, _ count: Int, _ owner: Run.Owner, _ request: ListRequest, _ deadline: NIODeadline,
-        _ silent: inout Set<NodeID>
-    ) async -> ListPage {
+        _ run: Run, _ count: Int, _ owner: Run.Owner, _ request: ListRequest, of life: ListLife,
+        _ patience: inout Patience
+    ) async -> Result<ListPage, ListFailure> {
         let first = run.shards.lowerBound
         let shorter = Run(shards: first...(first + UInt32(count) - 1), owner: owner)
-        switch await ask(shorter, request, until: deadline, &silent) {
-        case .success(var page):
+        return await ask(shorter, request, of: life, &patience).map { answered in
+            var page = answered
             page.next = page.next ?? cursor(behind: shorter.shards.upperBound)
             return page
-        case .failure:
-            return ListPage(
-                items: [], next: nil, shardCount: table.ring.shardCount, missing: run.shards.map { ShardID($0) })
         }
     }
 
@@ -188,6 +201,21 @@ struct ListFanOut: Sendable {
         case .response(.refused(let refusal)) where refusal.code == .overloaded: return .busy
         case .overloaded: return .busy
         case .response, .notSent, .lost, .timedOut: return .unreachable
+        }
+    }
+}
+
+/// Why there is no page.
+enum ListFailure: Error {
+    case refused(ListDesk.Refusal)
+    case peerIsBusy(NodeID)
+
+    /// What the caller is told; `nil` where nobody is there.
+    var problem: Problem? {
+        switch self {
+        case .refused(let refusal): Problem(refusal)
+        case .peerIsBusy(let node):
+            Problem(.overloaded, "node \(node) has all the lists that it can hold; try again shortly")
         }
     }
 }

@@ -19,8 +19,10 @@ final class NodeBackend: EntityBackend {
     private let time: NodeTime
     private let calls: CallCount
     private let readPool: NIOThreadPool
-    private let lists: ListFanOut
+    private let lists: NodeLists
+    private let fanOut: ListFanOut
     private let forwarder: Forwarder
+    private let memory: NodeMemory
     private let logger: Logger
 
     /// How often an absence is read again because a batch was being written meanwhile, before the queue decides.
@@ -29,7 +31,8 @@ final class NodeBackend: EntityBackend {
     /// - Parameter hasPeers: whether there are, or may come to be, other nodes to send requests to.
     init(
         ringSeed: UInt64, limits: EntityLimits, hasPeers: Bool, table: ShardTable, loops: [ShardLoop], time: NodeTime,
-        calls: CallCount, readPool: NIOThreadPool, forwarder: Forwarder, logger: Logger
+        calls: CallCount, readPool: NIOThreadPool, lists: NodeLists, forwarder: Forwarder, memory: NodeMemory,
+        logger: Logger
     ) {
         self.ringSeed = ringSeed
         self.limits = limits
@@ -40,12 +43,15 @@ final class NodeBackend: EntityBackend {
         self.calls = calls
         self.readPool = readPool
         self.forwarder = forwarder
+        self.memory = memory
         self.logger = logger
-        lists = ListFanOut(
-            lister: Lister(table: table, time: time), table: table, view: forwarder.view, peers: forwarder.peers,
-            readPool: readPool, loop: loops[0].eventLoop)
+        self.lists = lists
+        fanOut = ListFanOut(
+            scans: lists.scans, table: table, view: forwarder.view, peers: forwarder.peers, loop: loops[0].eventLoop)
         forwarder.serve(for: self)
     }
+
+    var shardCount: Int { table.ring.shardCount }
 
     func shard(of key: EntityKey) -> ShardID { table.shard(of: key.ringHash) }
 
@@ -81,11 +87,23 @@ final class NodeBackend: EntityBackend {
     func dispatch(_ arrival: Arrival) {
         switch table[arrival.shard] {
         case .served(let host) where host.takesRequests:
+            if case .write = arrival.work, host.isOverloaded {
+                return deliver(.refused(overload(of: host), currentVersion: nil, place(host.shard)), arrival.target)
+            }
             loops[Int(arrival.shard.rawValue) % loops.count].submit(arrival)
         case .served(let host) where !host.hasFailed: forwarder.redirect(arrival)
         case .elsewhere: forwarder.redirect(arrival)
         case .served, .unavailable: refuseUnavailable(arrival.shard, replyTo: arrival.target)
         }
+    }
+
+    func overload(of key: EntityKey) -> Problem? {
+        guard case .served(let host) = table[table.shard(of: key.ringHash)], host.isOverloaded else { return nil }
+        return overload(of: host)
+    }
+
+    private func overload(of host: ShardHost) -> Problem {
+        Problem(.overloaded, "shard \(host.shard) has all the writes that it takes; try again shortly")
     }
 
     private func refuseUnavailable(_ shard: ShardID, replyTo target: ReplyTarget) {
@@ -130,7 +148,10 @@ final class NodeBackend: EntityBackend {
                         self.readEntity(arrival, request, preconditions, host, tier: .disk)
                     }
                 case .found(let record, let position):
-                    return answer(arrival, record, at: position, preconditions, host)
+                    guard tier == .disk else { return answer(arrival, record, at: position, preconditions, host) }
+                    // It is handed to the connection's loop, where others may wait before it.
+                    guard let hold = hold(record) else { return deliver(noMemory(host), arrival.target) }
+                    return answer(arrival, record, at: position, preconditions, host, hold)
                 case .absent(let position):
                     return answer(arrival, nil, at: position, preconditions, host)
                 }
@@ -143,7 +164,7 @@ final class NodeBackend: EntityBackend {
 
     private func answer(
         _ arrival: Arrival, _ record: StoredRecord?, at position: Position, _ preconditions: Preconditions,
-        _ host: ShardHost
+        _ host: ShardHost, _ hold: MemoryHold? = nil
     ) {
         let place = ShardPosition(shard: host.shard, position: position)
         let answer: Answer =
@@ -152,14 +173,26 @@ final class NodeBackend: EntityBackend {
             case .notModified(let record): .notModified(record, place)
             case .refused(let problem, let version): .refused(problem, currentVersion: version, place)
             }
-        deliver(answer, of: arrival, from: host)
+        deliver(answer, of: arrival, from: host, hold)
+    }
+
+    private func hold(_ record: StoredRecord) -> MemoryHold? {
+        let bytes = record.encodedCount
+        return MemoryHold(bytes, of: memory.budget, as: MemoryRank(bytes: bytes, isRead: true))
+    }
+
+    private func noMemory(_ host: ShardHost) -> Answer {
+        .refused(NodeMemory.problem, currentVersion: nil, place(host.shard))
     }
 
     /// Ownership is checked after the read (rule R13): a value read before the shard was lost is not given out. The
     /// request goes to the queue, which knows or waits to know who owns the shard.
-    private func deliver(_ answer: Answer, of arrival: Arrival, from host: ShardHost) {
-        guard host.isServing else { return dispatch(arrival) }
-        deliver(answer, arrival.target)
+    private func deliver(_ answer: Answer, of arrival: Arrival, from host: ShardHost, _ hold: MemoryHold? = nil) {
+        guard host.isServing else {
+            hold?.giveBack()
+            return dispatch(arrival)
+        }
+        deliver(answer, arrival.target, hold)
     }
 
     private func readOutcome(
@@ -194,6 +227,10 @@ final class NodeBackend: EntityBackend {
     private func refuseUnreadable(_ arrival: Arrival, _ host: ShardHost, _ error: StoreError) {
         // A store that was closed because the shard has gone is not damaged.
         guard host.isServing else { return dispatch(arrival) }
+        guard !error.passes else {
+            let problem = Problem(.overloaded, "the node has no file descriptor left to read with; try again shortly")
+            return deliver(.refused(problem, currentVersion: nil, place(host.shard)), arrival.target)
+        }
         let reason = "shard \(host.shard) cannot read the entity: \(error)"
         host.noteDamage(reason)
         logger.error("a read failed", metadata: ["shard": "\(host.shard)", "reason": "\(error)"])
@@ -203,7 +240,47 @@ final class NodeBackend: EntityBackend {
     // MARK: Lists
 
     func list(_ request: ListRequest, replyTo target: ReplyTarget) {
-        Task { deliver(await lists.answer(request), target) }
+        let deadline = NIODeadline.now() + .seconds(Int64(Limits.listSecondsMax))
+        lists.own.submit(
+            of: Self.caller(target.sink), refuse: { self.deliver(.failure(.refused($0)), target, nil) },
+            begin: { life in
+                guard var hold = self.memory.holdPage() else {
+                    self.deliver(.refused(NodeMemory.problem, currentVersion: nil, nil), target)
+                    return self.lists.own.ended(life)
+                }
+                Task {
+                    let made = await self.fanOut.page(request, of: life, until: deadline)
+                    hold.shrink(to: made.pageBytes)
+                    self.deliver(made, target, hold)
+                    self.lists.own.ended(life)
+                }
+            })
+    }
+
+    func callerLeft(_ sink: any ReplySink) { lists.own.leave(Self.caller(sink)) }
+
+    /// A connection, for as long as it has lists.
+    private static func caller(_ sink: any ReplySink) -> ListQueue.Caller {
+        ListQueue.Caller(UInt(bitPattern: ObjectIdentifier(sink)))
+    }
+
+    /// - Parameter hold: of the page, until the connection has charged it to its own loop.
+    private func deliver(_ made: Result<ListPage, ListFailure>, _ target: ReplyTarget, _ hold: MemoryHold?) {
+        let answer: Answer
+        switch made {
+        case .success(let page): answer = .page(page)
+        case .failure(let failure):
+            guard let problem = failure.problem else {
+                hold?.giveBack()
+                return
+            }
+            answer = .refused(problem, currentVersion: nil, nil)
+        }
+        // A list may be refused in a call that another connection of the same loop has made.
+        target.sink.eventLoop.execute {
+            self.deliverLate(answer, target)
+            hold?.giveBack()
+        }
     }
 
     // MARK: Threads
@@ -220,12 +297,18 @@ final class NodeBackend: EntityBackend {
     }
 
     /// On the connection's loop at once, from elsewhere by way of it.
-    private func deliver(_ answer: Answer, _ target: ReplyTarget) {
+    ///
+    /// - Parameter hold: of the answer, until the connection has charged it to its own loop.
+    private func deliver(_ answer: Answer, _ target: ReplyTarget, _ hold: MemoryHold? = nil) {
         let loop = target.sink.eventLoop
         if loop.inEventLoop {
             target.sink.deliver(answer, slot: target.slot)
+            hold?.giveBack()
         } else {
-            loop.execute { self.deliverLate(answer, target) }
+            loop.execute {
+                self.deliverLate(answer, target)
+                hold?.giveBack()
+            }
         }
     }
 
@@ -233,5 +316,13 @@ final class NodeBackend: EntityBackend {
     func deliverLate(_ answer: Answer, _ target: ReplyTarget) {
         target.sink.deliver(answer, slot: target.slot)
         target.sink.flushAnswers()
+    }
+}
+
+extension Result<ListPage, ListFailure> {
+    /// What a page holds: its text, or its records.
+    fileprivate var pageBytes: Int {
+        guard case .success(let page) = self else { return 0 }
+        return page.text?.count ?? page.items.reduce(0) { $0 + $1.byteCount }
     }
 }

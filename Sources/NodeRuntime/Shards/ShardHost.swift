@@ -1,5 +1,6 @@
 import Entities
 import NIOConcurrencyHelpers
+import PeerWire
 import Primitives
 import RocksStore
 import ShardCore
@@ -18,6 +19,8 @@ final class ShardHost: Sendable {
     /// The position that the store reads back.
     private let appliedPositionRaw: Synchronization.Atomic<UInt64>
     private let service = Synchronization.Atomic(Service.serving.rawValue)
+    /// Nanoseconds of the monotonic clock; zero where no write was refused since it was last looked at.
+    private let overloadedUntil = Synchronization.Atomic<UInt64>(0)
     /// Why the shard is not served any more, or what of it cannot be read.
     private let trouble = NIOLockedValueBox<String?>(nil)
 
@@ -54,10 +57,9 @@ final class ShardHost: Sendable {
 
     var hasFailed: Bool { serviceNow == .failed }
 
-    /// `serving`, `damaged` where some row cannot be read, or `unavailable`.
-    var stateText: String {
-        guard takesRequests else { return "unavailable" }
-        return troubleText == nil ? "serving" : "damaged"
+    var state: ShardReport.State {
+        guard takesRequests else { return .unavailable }
+        return troubleText == nil ? .serving : .damaged
     }
 
     /// For good: only a restart, which replays the log, brings the shard back.
@@ -75,6 +77,22 @@ final class ShardHost: Sendable {
     /// The shard is another node's: nothing is served from this host any more.
     func becomeLost() { service.store(Service.lost.rawValue, ordering: .releasing) }
 
+    /// The shard has just refused a write for want of room.
+    func noteOverload() {
+        let until = NodeTime.monotonic().adding(nanoseconds: Limits.overloadPauseMilliseconds * 1_000_000)
+        overloadedUntil.store(until.nanoseconds, ordering: .relaxed)
+    }
+
+    /// Whether another write would be refused, too, by all that is known: it need not come to the queue. Any thread.
+    var isOverloaded: Bool {
+        let until = overloadedUntil.load(ordering: .relaxed)
+        if until == 0 { return false }
+        if NodeTime.monotonic().nanoseconds < until { return true }
+        // One write more finds out; a refusal that has come meanwhile is noted again by the next one.
+        overloadedUntil.store(0, ordering: .relaxed)
+        return false
+    }
+
     /// A row could not be read. The shard serves on, but says so.
     func noteDamage(_ reason: String) { trouble.withLockedValue { $0 = $0 ?? reason } }
 
@@ -85,6 +103,11 @@ final class ShardHost: Sendable {
 
     func beginApplying(_ position: Position) {
         applyingPosition.store(position.rawValue, ordering: .sequentiallyConsistent)
+    }
+
+    /// Nothing of the batch was written.
+    func abandonApplying() {
+        applyingPosition.store(appliedPositionRaw.load(ordering: .acquiring), ordering: .sequentiallyConsistent)
     }
 
     func finishApplying(_ position: Position) {

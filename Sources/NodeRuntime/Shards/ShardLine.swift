@@ -12,8 +12,16 @@ final class ShardLine {
     var machine: ShardMachine
     var tickets = TicketTable()
     var isDirty = false
+    /// It is among the lines that wait for the loop's next turn.
+    var isUnfinished = false
+    /// Its machine wants rows and waits for its turn to fetch them.
+    var waitsToFetch = false
+    /// What of its loop's account its effects are charged.
+    private var effectCharge = 0
     /// Follows the shard's commits while it moves away.
     var outbound: OutboundMove?
+    /// The log has what the store does not take now, up to this record: it is tried again.
+    var heldCommit: LSN?
     private var batch = StoreBatch()
     /// What the row of the shard's clock says.
     private var clockWritten = Timestamp.zero
@@ -28,6 +36,34 @@ final class ShardLine {
         machine = ShardMachine(
             shard: host.shard, epoch: host.epoch, applied: host.appliedPosition, settings: settings)
     }
+
+    /// Charges an operation that is about to be evaluated; false where there is no room. What a patch makes of its
+    /// entity is known only then: it is charged as it is made, and the next one finds less room.
+    ///
+    /// Whatever its size it goes before what is only beginning: else bodies that are still coming would take the room
+    /// that those need which are there. A patch, whose size is not known, leaves alone what large charges do.
+    func charge(_ work: ShardMachine.Work, to memory: MemoryAccount) -> Bool {
+        guard case .write(let operation) = work else { return true }
+        let bytes = memory.budget.bounds.clamped(operation.byteCount + Self.effectOverheadBytes)
+        var rank = MemoryRank.small
+        if case .patch = operation.action { rank = .large }
+        guard memory.charge(bytes, for: .effects, as: rank) else { return false }
+        effectCharge += bytes
+        return true
+    }
+
+    /// Brings the charge to what the machine's effects really hold.
+    func settleCharge(with memory: MemoryAccount) {
+        let change = machine.effectBytes - effectCharge
+        if change > 0 {
+            memory.chargeAnyway(change, for: .effects)
+        } else if change < 0 {
+            memory.refund(-change, of: .effects)
+        }
+        effectCharge = machine.effectBytes
+    }
+
+    private static let effectOverheadBytes = 512
 
     /// Writes committed effects and the position they bring the shard to, as one batch.
     func write(_ group: CommitGroup, lsn: LSN, now: Timestamp) throws(StoreError) {

@@ -1,3 +1,4 @@
+import DequeModule
 import Entities
 import HTTPFront
 import HashRing
@@ -30,6 +31,7 @@ final class ShardLoop: @unchecked Sendable {
     private let flushes: FlushCoordinator
     private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
     private let settings: ShardMachine.Settings
+    private let memory: MemoryAccount
 
     private let inbox = NIOLockedValueBox(Inbox())
     /// Every loop of the node, by index. Set once before any request.
@@ -44,6 +46,12 @@ final class ShardLoop: @unchecked Sendable {
     /// Shards touched in this turn.
     private var dirty: [Int] = []
     private var turnScheduled = false
+    /// What the loop's shards may still evaluate before others have the loop, in bytes of work.
+    private var workLeft = Limits.turnWorkBytesMax
+    private var renewalScheduled = false
+    /// Shards with operations that wait for that, in the order in which they come to their turn.
+    private var unfinished = Deque<Int>()
+    private var fetches: FetchSlots
     /// Answers of this turn, by the loop that they go to.
     private var outgoing: [[Delivery]] = []
 
@@ -53,7 +61,6 @@ final class ShardLoop: @unchecked Sendable {
         var isScheduled = false
     }
 
-
     struct Delivery {
         let target: ReplyTarget
         let answer: Answer
@@ -62,7 +69,7 @@ final class ShardLoop: @unchecked Sendable {
     init(
         index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
         fetchPool: NIOThreadPool, space: SpaceGuard, flushes: FlushCoordinator, settings: ShardMachine.Settings,
-        failure: @escaping @Sendable (ShardID, String) -> Void
+        memory: MemoryAccount, fetchesMax: Int, failure: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.index = index
         self.eventLoop = eventLoop
@@ -72,6 +79,8 @@ final class ShardLoop: @unchecked Sendable {
         self.space = space
         self.flushes = flushes
         self.settings = settings
+        self.memory = memory
+        fetches = FetchSlots(max: fetchesMax)
         self.failure = failure
         lines = Array(repeating: nil, count: shardCount)
     }
@@ -200,20 +209,26 @@ final class ShardLoop: @unchecked Sendable {
             return
         }
         guard line.host.takesRequests else { return refuseUnserved(arrival, line.host) }
+        guard line.charge(arrival.work, to: memory) else { return refuse(arrival, line.host, NodeMemory.problem) }
         let ticket = line.tickets.insert(
             TicketTable.Entry(target: arrival.target, time: arrival.time, isForwarded: arrival.isForwarded))
-        switch arrival.work {
-        case .write(let operation):
-            line.machine.write(operation, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
-        case .read(let request):
-            line.machine.read(request, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+        evaluating(line) { machine in
+            switch arrival.work {
+            case .write(let operation):
+                machine.write(operation, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+            case .read(let request):
+                machine.read(request, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
+            }
         }
         touch(line, number)
     }
 
     private func refuseUnserved(_ arrival: Arrival, _ host: ShardHost) {
         let reason = host.troubleText ?? "it is not served here"
-        let problem = Problem(.shardUnavailable, "shard \(arrival.shard) is unavailable: \(reason)")
+        refuse(arrival, host, Problem(.shardUnavailable, "shard \(arrival.shard) is unavailable: \(reason)"))
+    }
+
+    private func refuse(_ arrival: Arrival, _ host: ShardHost, _ problem: Problem) {
         let place = ShardPosition(shard: arrival.shard, position: host.appliedPosition)
         send(Delivery(target: arrival.target, answer: .refused(problem, currentVersion: nil, place)))
         scheduleTurn()
@@ -240,10 +255,53 @@ final class ShardLoop: @unchecked Sendable {
             handOver(line)
             drain(line)
             line.outbound?.lookAtDrain(line)
+            noteUnfinished(line)
+            // What the line that comes next has read is of use then; of all others it would only take memory.
+            if unfinished.first != number { line.machine.forgetReadStates() }
         }
         dirty.removeAll(keepingCapacity: true)
         log.wake()
         sendOutgoing()
+    }
+
+    // MARK: Work
+
+    /// Gives the machine what is left of the loop's work for `body`.
+    private func evaluating(_ line: ShardLine, _ body: (inout ShardMachine) -> Void) {
+        line.machine.workLeft = workLeft
+        body(&line.machine)
+        workLeft = line.machine.workLeft
+        line.settleCharge(with: memory)
+        if workLeft < Limits.turnWorkBytesMax / 8 * 7 { scheduleRenewal() }
+    }
+
+    private func noteUnfinished(_ line: ShardLine) {
+        guard line.machine.hasMore, !line.isUnfinished else { return }
+        line.isUnfinished = true
+        unfinished.append(Int(line.host.shard.rawValue))
+        scheduleRenewal()
+    }
+
+    /// By a timer: a task that is only posted runs before the loop looks at its sockets again.
+    private func scheduleRenewal() {
+        guard !renewalScheduled else { return }
+        renewalScheduled = true
+        eventLoop.scheduleTask(in: .microseconds(Limits.turnPauseMicroseconds)) { self.renewWork() }
+    }
+
+    /// Others have had the loop: operations may be evaluated again, first of all those that wait.
+    private func renewWork() {
+        renewalScheduled = false
+        workLeft = Limits.turnWorkBytesMax
+        guard !unfinished.isEmpty else { return }
+        let now = time.now()
+        while workLeft > 0, let number = unfinished.popFirst() {
+            guard let line = lines[number] else { continue }
+            line.isUnfinished = false
+            evaluating(line) { $0.carryOn(now: now, rows: line.rows) }
+            touch(line, number)
+        }
+        turn()
     }
 
     /// The line's new effects go to the log, as one batch.
@@ -253,7 +311,9 @@ final class ShardLoop: @unchecked Sendable {
             lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
             time: time.now())
         guard let problem = refusal(of: batch) else { return }
-        line.machine.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
+        evaluating(line) {
+            $0.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
+        }
         handOver(line)
     }
 
@@ -261,7 +321,10 @@ final class ShardLoop: @unchecked Sendable {
     private func refusal(of batch: AppendBatch) -> Problem? {
         let full = Problem(
             .storageFull, "the node's disk is full; reads go on, and writes resume by themselves when there is space")
-        if space.isFull { return full }
+        if space.isFull || flushes.storesWaitForSpace { return full }
+        if flushes.storesWaitForDescriptors {
+            return Problem(.overloaded, "the node has no file descriptor left to write with; try again shortly")
+        }
         if !flushes.hasRoomForWrites {
             return Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly")
         }
@@ -277,9 +340,11 @@ final class ShardLoop: @unchecked Sendable {
     /// Takes out of the machine what may leave it: answers and fetches.
     private func drain(_ line: ShardLine) {
         while let (ticket, answer) = line.machine.nextAnswer() {
+            if case .refused(let problem, _, _) = answer, problem.code == .overloaded { line.host.noteOverload() }
             send(Delivery(target: line.tickets.remove(ticket).target, answer: answer))
         }
-        while let fetch = line.machine.nextFetch() { start(fetch, line) }
+        startFetches(line)
+        line.settleCharge(with: memory)
     }
 
     // MARK: Commit
@@ -292,11 +357,30 @@ final class ShardLoop: @unchecked Sendable {
             }
             guard line.host.takesRequests else { continue }
             line.machine.logDurable(upTo: mark.position)
-            commit(line, lsn: mark.lsn)
+            if line.heldCommit != nil {
+                line.heldCommit = mark.lsn
+            } else {
+                commit(line, lsn: mark.lsn)
+            }
             drain(line)
             line.outbound?.lookAtDrain(line)
         }
         sendOutgoing()
+    }
+
+    /// The log has the group, so it will be applied: as soon as the store takes rows again. Its writers wait.
+    private func hold(_ line: ShardLine, _ lsn: LSN, _ error: StoreError) {
+        line.host.abandonApplying()
+        line.heldCommit = lsn
+        flushes.noteWaiting(line.host.shard, error)
+        let number = Int(line.host.shard.rawValue)
+        eventLoop.scheduleTask(in: .milliseconds(Limits.commitRetryMilliseconds)) { [self] in
+            guard let line = lines[number], let lsn = line.heldCommit else { return }
+            line.heldCommit = nil
+            guard line.host.takesRequests else { return }
+            commit(line, lsn: lsn)
+            carryOn(line)
+        }
     }
 
     private func commit(_ line: ShardLine, lsn: LSN) {
@@ -304,6 +388,8 @@ final class ShardLoop: @unchecked Sendable {
         line.host.beginApplying(group.through)
         do {
             try line.write(group, lsn: lsn, now: time.now())
+        } catch where error.passes {
+            return hold(line, lsn, error)
         } catch {
             let reason = "the store of shard \(line.host.shard) failed: \(error)"
             line.host.stopServing(reason)
@@ -318,7 +404,24 @@ final class ShardLoop: @unchecked Sendable {
 
     // MARK: Rows that only the disk knows
 
+    private func startFetches(_ line: ShardLine) {
+        while !fetches.isFull, let fetch = line.machine.nextFetch() { start(fetch, line) }
+        guard line.machine.wantsFetch, !line.waitsToFetch else { return }
+        line.waitsToFetch = true
+        fetches.wait(Int(line.host.shard.rawValue))
+    }
+
+    private func fetchEnded() {
+        fetches.end()
+        while let number = fetches.next() {
+            guard let line = lines[number] else { continue }
+            line.waitsToFetch = false
+            startFetches(line)
+        }
+    }
+
     private func start(_ fetch: Fetch, _ line: ShardLine) {
+        fetches.begin()
         let store = line.host.store
         let number = Int(line.host.shard.rawValue)
         fetchPool.submit { _ in
@@ -337,13 +440,16 @@ final class ShardLoop: @unchecked Sendable {
     private func finish(
         _ fetch: Fetch, _ number: Int, _ result: Result<(record: [UInt8]?, row: [UInt8]?), any Error>
     ) {
+        defer { fetchEnded() }
         guard let line = lines[number], line.host.takesRequests else { return }
-        switch result {
-        case .success(let rows):
-            line.machine.fetched(
-                fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), rows: line.rows)
-        case .failure(let error):
-            line.machine.fetchFailed(fetch, reason: "\(error)", now: time.now(), rows: line.rows)
+        evaluating(line) { machine in
+            switch result {
+            case .success(let rows):
+                machine.fetched(
+                    fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), rows: line.rows)
+            case .failure(let error):
+                machine.fetchFailed(fetch, reason: "\(error)", now: time.now(), rows: line.rows)
+            }
         }
         touch(line, number)
         turn()

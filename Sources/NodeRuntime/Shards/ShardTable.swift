@@ -26,7 +26,11 @@ final class ShardTable: Sendable {
 
     func shard(of ringHash: UInt64) -> ShardID { ring.shard(of: ringHash) }
 
-    subscript(shard: ShardID) -> Seat { seats[Int(shard.rawValue)].withLockedValue { $0 } }
+    /// A shard that the ring has not is nobody's here.
+    subscript(shard: ShardID) -> Seat {
+        let place = Int(shard.rawValue)
+        return seats.indices.contains(place) ? seats[place].withLockedValue { $0 } : .elsewhere
+    }
 
     func set(_ seat: Seat, of shard: ShardID) { seats[Int(shard.rawValue)].withLockedValue { $0 = seat } }
 

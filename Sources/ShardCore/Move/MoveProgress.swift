@@ -20,6 +20,9 @@ public struct MoveProgress: Sendable, Equatable {
 }
 
 extension MoveTarget {
+    /// Whether the record has named this node as the primary: nothing that the source says matters any more.
+    public var isOwner: Bool { owned != nil }
+
     public var progress: MoveProgress {
         var progress = MoveProgress()
         progress.bytesDone = copy.bytesDone

@@ -220,8 +220,8 @@ public struct MoveTarget {
 
     /// The record has been read; it names another node as the primary, and this move no longer.
     public mutating func cancelled(now: MonotonicTime) {
-        guard phase != .done else { return }
-        precondition(owned == nil, "shard \(shard) belongs to this node")
+        // A record that takes back what it gave was put back to an older state: the copy is the shard, and stays.
+        guard phase != .done, owned == nil else { return }
         leaveStore()
         isCancelled = true
         enter(.discarding)

@@ -24,6 +24,9 @@ struct AnswerCheck {
             else {
                 return fail(line, "shows version \(record.version) at \(place.position), which is not what is there")
             }
+            if case .notModified = answer, !isUnchanged(line, record) {
+                fail(line, "says not modified of version \(record.version), which is what was asked for")
+            }
         case .written(_, let version, let place, _, let replayed):
             guard isCommitted(place, line, "says it is written") else { return }
             checkWritten(line, shard, version, replayed: replayed)
@@ -38,6 +41,12 @@ struct AnswerCheck {
         case .page:
             fail(line, "is a page")
         }
+    }
+
+    private func isUnchanged(_ line: Line, _ record: StoredRecord) -> Bool {
+        guard case .read(let request) = line, case .entity(let conditions) = request.kind else { return false }
+        if let noneMatch = conditions.ifNoneMatch { return noneMatch.holds(for: record.version) }
+        return conditions.ifModifiedSince.map { record.updatedAt.milliseconds / 1000 <= $0 } ?? false
     }
 
     private func isCommitted(_ place: ShardPosition, _ line: Line, _ what: String) -> Bool {
@@ -85,13 +94,16 @@ struct AnswerCheck {
                 return fail(line, "was refused for version \(version) as of \(position)")
             }
             if version == nil, !mayBeAbsent { return fail(line, "was refused as absent, and it is there") }
-            if !fails(line, version) { fail(line, "was refused though its condition holds") }
+            if !fails(line, version, record) { fail(line, "was refused though its condition holds") }
         default:
             return
         }
     }
 
-    private func fails(_ line: Line, _ version: Position?) -> Bool {
+    /// - Parameters:
+    ///   - version: what the condition was held against; `nil` is an absent entity.
+    ///   - record: that version's.
+    private func fails(_ line: Line, _ version: Position?, _ record: StoredRecord?) -> Bool {
         let conditions: Preconditions
         switch line {
         case .write(let operation): conditions = operation.preconditions
@@ -99,7 +111,13 @@ struct AnswerCheck {
             guard case .entity(let preconditions) = request.kind else { return false }
             conditions = preconditions
         }
-        if let match = conditions.ifMatch, !match.holds(for: version) { return true }
+        if let match = conditions.ifMatch {
+            if !match.holds(for: version) { return true }
+        } else if let date = conditions.ifUnmodifiedSince, version != nil, let record,
+            record.updatedAt.milliseconds / 1000 > date
+        {
+            return true
+        }
         if let noneMatch = conditions.ifNoneMatch, noneMatch.holds(for: version) { return true }
         return false
     }

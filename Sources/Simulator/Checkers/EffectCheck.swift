@@ -71,6 +71,11 @@ struct EffectCheck {
         if let condition = operation.preconditions.ifNoneMatch, condition.holds(for: version) {
             fail(operation, position, "took effect though If-None-Match did not hold for \(Self.text(version))")
         }
+        if operation.preconditions.ifMatch == nil, let date = operation.preconditions.ifUnmodifiedSince,
+            version != nil, let met, met.record.updatedAt.milliseconds / 1000 > date
+        {
+            fail(operation, position, "took effect though If-Unmodified-Since did not hold for \(Self.text(version))")
+        }
     }
 
     private static func text(_ version: Position?) -> String { version?.description ?? "an absent entity" }

@@ -14,6 +14,8 @@ final class Learner {
     var durable = Position.zero
     var payloads: [[UInt8]] = []
     var durableLSN = LSN.zero
+    /// Of the copy and of the updates that followed it: the source's time, not this node's.
+    var newestTime = Timestamp.zero
     /// What waits until the log holds nothing of the shard that is not durable.
     var whenSettled: (() -> Void)?
 

@@ -153,6 +153,7 @@ extension NodeAgent {
         }
         let mark = store.appliedMark
         learner.store = store
+        learner.newestTime = mark.time
         learner.appended = mark.position
         learner.durable = mark.position
         node.stores[index] = store
@@ -166,11 +167,12 @@ extension NodeAgent {
     private func append(_ group: AppendGroup, _ learner: Learner) {
         for effect in group.payloads.compactMap({ EntityEffect(decoding: $0) }) {
             guard let time = effect.record?.updatedAt else { continue }
-            node.advanceClock(to: time)
+            learner.newestTime = max(learner.newestTime, time)
         }
+        node.advanceClock(to: learner.newestTime)
         let batch = AppendBatch(
             lane: 0, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
-            time: node.now)
+            time: learner.newestTime)
         guard node.log?.submit(batch) == .accepted else { return learner.target.appendRefused(now: now) }
         learner.appended = batch.lastPosition
         learner.payloads += group.payloads
@@ -196,7 +198,8 @@ extension NodeAgent {
     private func apply(_ group: CommitGroup, _ learner: Learner) {
         guard let store = learner.store else { return }
         store.apply(
-            group.effects, through: group.through, epoch: group.epoch, lsn: learner.durableLSN, time: node.now)
+            group.effects, through: group.through, epoch: group.epoch, lsn: learner.durableLSN,
+            time: learner.newestTime)
         node.audit.applied(group.shard, group.through)
         if store.memtableRows >= node.options.memtableRowsMax { node.flush(store, group.shard) }
         learner.target.applied(upTo: group.through)

@@ -27,6 +27,8 @@ final class NodeAgent {
     private var newest: NodeIdentity?
     /// Taken out of the cluster: it is not started again.
     var isGone = false
+    /// It died and is not started again, though it is still a member.
+    var isLeftDead = false
     /// It has been started, so clients may know it.
     var isKnown = false
 

@@ -21,6 +21,7 @@ extension Node {
             shard.isTouched = false
             sendAnswers(shard)
             checkBounds(shard)
+            endTurn(shard)
         }
         agent?.driveMoves()
         guard run == began else { return }
@@ -31,6 +32,24 @@ extension Node {
         world.probes.reached(.processEndedOnLogError)
         world.trace.note(world.now, .log, 9) { "node: \(String(describing: log.failure?.result)) from the log" }
         giveUp()
+    }
+
+    /// What waits goes on in a turn of its own, with others between.
+    private func endTurn(_ shard: Shard) {
+        guard shard.machine.hasMore else {
+            shard.machine.workLeft = options.turnWorkBytes
+            return shard.machine.forgetReadStates()
+        }
+        guard !shard.isTurnScheduled else { return }
+        shard.isTurnScheduled = true
+        world.probes.reached(.waitedForTurn)
+        schedule(after: 1 + random.below(UInt64(200) * Span.microsecond)) { [self] in
+            shard.isTurnScheduled = false
+            shard.machine.workLeft = options.turnWorkBytes
+            shard.machine.carryOn(now: now, rows: shard.store)
+            shard.isTouched = true
+            pump()
+        }
     }
 
     /// Moves one shard's groups, commits and fetches on.
@@ -44,6 +63,7 @@ extension Node {
         let batch = AppendBatch(
             lane: 0, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
             time: now)
+        noteTime(batch.time)
         if group.payloads.count > 1 { world.probes.reached(.severalUpdatesInOneGroup) }
         let problem: Problem
         switch log.submit(batch) {
@@ -90,6 +110,7 @@ extension Node {
         schedule(after: random.below(options.applyNanoseconds)) { [self] in
             shard.isApplying = false
             shard.isTouched = true
+            noteTime(time)
             shard.store.apply(
                 commit.effects, through: commit.through, epoch: commit.epoch, lsn: lsn, time: time)
             shard.machine.applied(upTo: commit.through)
@@ -155,6 +176,7 @@ extension Node {
             guard stores[Int(id.rawValue)] === store else { return }
             guard !fails else { return flushFailed(id) }
             store.finishFlush()
+            removeExpired(from: store)
             world.trace.note(world.now, .flush, UInt64(id.rawValue), store.flushedMark.position.rawValue) {
                 "shard \(id): flushed up to \(store.flushedMark.position)"
             }

@@ -37,9 +37,11 @@ extension Node {
         }
         var replay = Replay(stores: stores, epochs: epochs)
         let refusals = disk.refusalsForSpace
+        let storesTime = stores.compactMap(\.?.appliedMark.time).max() ?? .zero
         log.open(
             NodeLog.Opening(
-                identity: Self.identity, applied: marks, saltSeed: random.next(), time: clock.wall,
+                identity: Self.identity, applied: marks, saltSeed: random.next(),
+                time: mutants.has(.idleStartMovesTime) ? clock.wall : storesTime,
                 replay: { [self] records in replay.take(records, audit, world) },
                 done: { [self] result in opened(result, epochs, isRefusedSpace: disk.refusalsForSpace > refusals) }))
     }
@@ -55,14 +57,26 @@ extension Node {
         case .success(let report):
             note(report)
             let floor = max(report.highestTime, stores.compactMap(\.?.appliedMark.time).max() ?? .zero)
-            steadyClock = SteadyClock(wall: clock.wall, monotonic: clock.monotonic, floor: floor)
+            guard setClock(floor: floor) else { return refuseClock() }
             openShards(report, epochs)
+            for case let store? in stores { removeExpired(from: store) }
+            guard idleClockError == nil else { return giveUp() }
             // On a disk with planted damage nothing is served: what matters has just been checked.
             guard audit.damagedShards.isEmpty else { return giveUp() }
             state = .serving
             agent?.serving()
             pump()
         }
+    }
+
+    /// The operator hears why, and repairs the clock; the next start goes on.
+    private func refuseClock() {
+        world.probes.reached(.clockRefused)
+        world.trace.note(world.now, .clock, 1) { "node: the clock is too far ahead of the data" }
+        if idleClockError == nil {
+            world.fail(.startRefused, "a start under a good clock is refused for it")
+        }
+        giveUp()
     }
 
     /// A log may be refused for what the disk does, and for nothing else.

@@ -33,6 +33,8 @@ final class Node {
         var isApplying = false
         /// The machine was called since the last pump: only then can there be something to take out of it.
         var isTouched = true
+        /// Operations of it wait for a turn that will come.
+        var isTurnScheduled = false
         /// While the shard moves away.
         var source: MoveSource?
         /// Counts the moves' machines.
@@ -130,8 +132,52 @@ final class Node {
     /// How often this run has put its clock forward to another node's.
     private var clockSteps = 0
 
+    /// The newest time of what was written here, or came here with a copy: what a start may find, and nothing newer.
+    private var newestTime = Timestamp.zero
+    /// While a start is made under a wrong clock, which is repaired before anybody asks for anything: its error.
+    private(set) var idleClockError: Int64?
+    private var runBegan: UInt64 = 0
+
+    func noteTime(_ time: Timestamp) { newestTime = max(newestTime, time) }
+
+    /// The next start is made under a clock that is wrong by so much, and ends before it serves.
+    func startIdle(clockError milliseconds: Int64) {
+        precondition(state == .down && idleClockError == nil, "a clock is set wrong while the node is down")
+        idleClockError = milliseconds
+        clock.jump(milliseconds: milliseconds)
+    }
+
+    private func repairClock() {
+        if let error = idleClockError { clock.jump(milliseconds: -error) }
+        idleClockError = nil
+    }
+
+    /// Makes the run's clock of what its log and stores have seen. False: it is too far ahead of that.
+    func setClock(floor: Timestamp) -> Bool {
+        if floor > newestTime {
+            world.fail(.dataTime, "a start finds data of \(floor.milliseconds), and the newest is of "
+                + "\(newestTime.milliseconds): an idle start has moved it")
+        }
+        steadyClock = SteadyClock(wall: clock.wall, monotonic: clock.monotonic, floor: floor, mutants: mutants)
+        switch ClockAtStart(wall: clock.wall, newest: floor) {
+        case .plausible, .ahead, .behind: return true
+        case .implausible: return false
+        }
+    }
+
+    /// What compaction does, whenever it falls.
+    func removeExpired(from store: VirtualStore) {
+        let count = store.removeExpired(before: steadyClock.removalTime(clock.monotonic))
+        // Clocks drift by up to 1 %.
+        let wait = Limits.removalHoldSeconds * Span.second / 100 * 98
+        if count > 0, world.now - runBegan < wait {
+            world.fail(.removedTooEarly, "\(count) rows are removed for good soon after a start")
+        }
+    }
+
     /// A shard has come whose owner has acted at that time.
     func advanceClock(to seen: Timestamp) {
+        noteTime(seen)
         guard seen > now else { return }
         steadyClock.advance(atLeastTo: seen, monotonic: clock.monotonic)
         clockSteps += 1
@@ -236,6 +282,7 @@ final class Node {
     func endRun() {
         run += 1
         state = .down
+        repairClock()
         agent?.stop()
         shards = []
         for case let learner? in learners { learner.whenSettled = nil }
@@ -258,6 +305,7 @@ final class Node {
 
     func beginRun() {
         run += 1
+        runBegan = world.now
         state = .starting
     }
 }

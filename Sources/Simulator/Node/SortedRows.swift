@@ -27,6 +27,13 @@ struct SortedRows {
         for row in newer.rows { set(row.key, row.value) }
     }
 
+    /// Takes out rows that have a value of which `isGone` is true; how many.
+    mutating func remove(where isGone: (_ key: [UInt8], _ value: [UInt8]) -> Bool) -> Int {
+        let before = rows.count
+        rows.removeAll { row in row.value.map { isGone(row.key, $0) } ?? false }
+        return before - rows.count
+    }
+
     func scan(prefix: [UInt8], after: [UInt8], limit: Int) -> [(key: [UInt8], value: [UInt8])] {
         var found: [(key: [UInt8], value: [UInt8])] = []
         var place = place(of: after)

@@ -69,6 +69,17 @@ final class VirtualStore: CommittedRows {
         flushing = nil
     }
 
+    /// What compaction does to rows that have expired before `time`: they are gone for good.
+    ///
+    /// - Returns: how many there were.
+    func removeExpired(before time: Timestamp) -> Int {
+        flushedRows.remove(where: { key, value in
+            key.withUnsafeBytes { key in
+                value.withUnsafeBytes { RowExpiry.isExpired(key: key, value: $0, now: time) }
+            }
+        })
+    }
+
     /// The process has died: a flush under way has ended, or not.
     func crash(flushCompletes: Bool) {
         if flushCompletes { finishFlush() }

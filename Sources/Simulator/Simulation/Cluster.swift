@@ -102,7 +102,7 @@ final class Cluster {
     /// A node that has been there: clients know no other.
     private func anyNode() -> Endpoint {
         guard nodes.count > 1 else { return nodes[0].endpoint }
-        let known = nodes.filter { $0.agent?.isKnown == true && $0.agent?.isGone == false }
+        let known = nodes.filter { node in node.agent.map { $0.isKnown && !$0.isGone && !$0.isLeftDead } ?? false }
         return known[random.below(known.count)].endpoint
     }
 

@@ -13,6 +13,8 @@ final class Nemesis {
     private let network: VirtualNetwork<Message>
     private let metadata: VirtualMetadataStore?
     private var random: SplitMix64
+    /// Of starts under wrong clocks: a stream of its own, so that the rest of a seed is the same without them.
+    private var clocks: SplitMix64
     private let atlas: FaultAtlas
     private var isOver = false
 
@@ -26,6 +28,7 @@ final class Nemesis {
         self.network = network
         self.metadata = metadata
         self.random = random
+        clocks = SplitMix64(seed: options.seed ^ 0x636C_6F63_6B73_0000)
         atlas = FaultAtlas(world: world, audit: audit, random: self.random.split())
     }
 
@@ -57,6 +60,7 @@ final class Nemesis {
             ),
             (.peerCut, { [unowned self] in cutPeers($0) }),
             (.peerCut, { [unowned self] in cutPeers($0) }),
+            (.longAbsence, { [unowned self] in leave($0) }),
         ]
         return troubles
     }()
@@ -111,6 +115,37 @@ final class Nemesis {
         restart(node, after: span(milliseconds))
     }
 
+    /// Past the end of its session, so that the controller plans without it; and then it is there again.
+    private func leave(_ node: Node) {
+        guard node.state != .down else { return }
+        world.faults.hit(.longAbsence)
+        node.crash(power: random.chance(1, in: 2))
+        takeOldCopyBack(node)
+        stayAway(node, until: world.now + random.below(4 * NodeAgent.sessionNanoseconds))
+    }
+
+    private func stayAway(_ node: Node, until end: UInt64) {
+        guard !isOver, world.now < end else { return restart(node, after: 0) }
+        world.schedule(after: 100 * Span.millisecond) { [self] in stayAway(node, until: end) }
+    }
+
+    /// One node that no shard is on, or on its way to or from, is never started again: what others have planned with
+    /// it must end all the same. While something is drained there may be no other place than this node.
+    private func leaveOneDead() {
+        let strikes = random.chance(1, in: 2)
+        let choice = random.below(nodes.count)
+        guard strikes, options.faults.contains(.leftDead), let map = metadata?.newestMap,
+            !map.operations.contains(where: { $0.kind == .drain && !$0.state.isFinished })
+        else { return }
+        var needed = Set(map.shards.map(\.primary))
+        for case let move? in map.shards.map(\.move) { needed.formUnion([move.from, move.to]) }
+        let node = nodes[choice]
+        guard let agent = node.agent, agent.isKnown, !agent.isGone, !needed.contains(agent.name) else { return }
+        world.faults.hit(.leftDead)
+        agent.isLeftDead = true
+        if node.state != .down { node.crash(power: false) }
+    }
+
     private func drain(_ node: Node) {
         guard node.state == .serving else { return }
         world.faults.hit(.gracefulRestart)
@@ -120,8 +155,9 @@ final class Nemesis {
     /// Starts the node again, and sometimes cuts it off while it is opening the log.
     private func restart(_ node: Node, after delay: UInt64) {
         world.schedule(after: delay) { [self] in
-            if node.agent?.isGone == true { return }
+            if let agent = node.agent, agent.isGone || agent.isLeftDead { return }
             giveOldCopy(node)
+            setClockWrong(node)
             node.start(ended: { [self] in
                 atlas.undo(node.disk)
                 takeOldCopyBack(node)
@@ -177,6 +213,18 @@ final class Nemesis {
         node.clock.jump(milliseconds: milliseconds)
     }
 
+    /// Somebody starts the node while its clock is wrong by hours or by years, sees it, and repairs the clock before
+    /// anybody has asked for anything.
+    private func setClockWrong(_ node: Node) {
+        let errors: [Int64] = [3600, 30 * 86_400, 300 * 86_400, 2 * 365 * 86_400, -86_400, -60 * 365 * 86_400]
+        let strikes = clocks.chance(1, in: 6)
+        let seconds = errors[clocks.below(errors.count)]
+        guard strikes, !isOver, options.faults.contains(.wallClockJump), node.state == .down else { return }
+        world.faults.hit(.wallClockJump)
+        world.probes.reached(.idleStart)
+        node.startIdle(clockError: seconds * 1000)
+    }
+
     private func rotIncoming(_ node: Node) {
         let strikes = random.chance(1, in: 2)
         guard strikes, options.faults.contains(.incomingRot) else { return }
@@ -215,5 +263,6 @@ final class Nemesis {
             node.disk.heal()
             if node.pausedUntil > world.now { node.resume() }
         }
+        leaveOneDead()
     }
 }

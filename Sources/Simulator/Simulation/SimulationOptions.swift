@@ -29,6 +29,8 @@ public struct SimulationOptions: Sendable {
     public var flushNanoseconds: UInt64
     public var lossPercent: UInt64
     public var diskErrorEvery: UInt64
+    /// What a shard evaluates in one turn, in bytes of work.
+    public var turnWorkBytes = Limits.turnWorkBytesMax
     /// The cluster; `nil`: one node alone.
     public var cluster: ClusterShape?
     public var moveSource = MoveSource.Settings()
@@ -116,6 +118,7 @@ public struct SimulationOptions: Sendable {
         // Looked ahead at, not drawn: what else a seed is stays as it is.
         var ahead = random
         log.gatherNanoseconds = Span.microsecond * [0, 0, 100, 1_000][ahead.below(4)]
+        turnWorkBytes = [1, 1_200, 6_000, Limits.turnWorkBytesMax][ahead.below(4)]
     }
 }
 

@@ -33,6 +33,8 @@ final class WorkloadContext {
     private var lastID: UInt64 = 0
     /// The newest version that a client was told of each entity, for preconditions.
     private var seen: [EntityKey: UInt64] = [:]
+    /// When an entity that a client was shown had been changed, in seconds since 1970.
+    private var changed: [EntityKey: UInt64] = [:]
 
     init(
         world: World, options: SimulationOptions, history: History, log: CommittedLog,
@@ -89,13 +91,18 @@ final class WorkloadContext {
         case 2: return Preconditions(ifMatch: .any)
         case 3: return Preconditions(ifNoneMatch: .any)
         case 4: return Preconditions(ifNoneMatch: .versions([version]))
+        case 5:
+            let seconds = changed[key] ?? 0
+            return Preconditions(ifModifiedSince: seconds, ifUnmodifiedSince: seconds)
         default: return .none
         }
     }
 
     func learn(_ operation: History.Operation) {
         switch operation.answer {
-        case .found(let record, _)?, .notModified(let record, _)?: seen[operation.line.key] = record.version.rawValue
+        case .found(let record, _)?, .notModified(let record, _)?:
+            seen[operation.line.key] = record.version.rawValue
+            changed[operation.line.key] = record.updatedAt.milliseconds / 1000
         case .written(_, let version, _, _, _)?: seen[operation.line.key] = version.rawValue
         case .refused(_, let version?, _)?: seen[operation.line.key] = version.rawValue
         default: break

@@ -11,6 +11,8 @@ public enum Fault: UInt8, CaseIterable, Sendable {
     // Of clusters only.
     case metadataOutage, metadataUnknown, metadataCompaction, peerCut, chunkDamaged, incomingRot, staleCopy
     case moveCancelledByOperator
+    /// A node is away for longer than its session lasts, and comes back; or stays away for good.
+    case longAbsence, leftDead
 
     /// Those that a node alone can meet.
     static let ofOneNode = allCases.filter { $0.rawValue <= Fault.lateRetry.rawValue }
@@ -59,7 +61,8 @@ public enum Probe: UInt8, CaseIterable, Sendable {
     case tornTailCut, namesLostInCrash, replayedAtStart, crashedInRecovery, segmentRecycled
     case corruptionDetected, diskFullAnswered, processEndedOnLogError, storeUnreadable
     case storeFlushFailed, expiredSeen, rewoundWallClock, pausedMidGroup, unknownOutcomeTookEffect
-    case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, drained
+    case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, waitedForTurn
+    case idleStart, clockRefused, drained
     // Of clusters only.
     case forwarded, notOwner, sentOn, forwardLost, handedOver, handoverUnknown, thawed, moveCancelled, copyInstalled
     case settledAtStart, copyResumed, restartAsked, begunAgain

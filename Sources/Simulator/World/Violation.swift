@@ -20,6 +20,8 @@ public enum Checker: UInt8, CaseIterable, Sendable {
     case list
     case liveness
     case faultsTookEffect
+    case dataTime
+    case removedTooEarly
     // Of clusters only.
     case oneOwner
     case oneHop

@@ -21,8 +21,9 @@ final class VirtualClock {
 
     var monotonic: MonotonicTime { MonotonicTime(nanoseconds: offset + elapsed) }
 
+    /// A time before 1970 counts as 1970, as a node reads it.
     var wall: Timestamp {
-        Timestamp(milliseconds: UInt64(wallMilliseconds + Int64(elapsed / Span.millisecond)))
+        Timestamp(milliseconds: UInt64(max(0, wallMilliseconds + Int64(elapsed / Span.millisecond))))
     }
 
     /// Steps the wall clock.

@@ -1,5 +1,6 @@
 import ClusterCore
 import Foundation
+import Primitives
 import Testing
 
 @testable import ClusterMetadata
@@ -93,7 +94,7 @@ import Testing
         _ = try await etcd.post("auth/user/grant", ["user": "keystead", "role": "keystead"])
         var location = try etcd.location()
         location.user = "keystead"
-        location.password = "secret"
+        location.password = Secret("secret")
         // A user is given before etcd asks for one.
         let early = try EtcdMetadata(location, cluster: "orders")
         _ = try await early.commit(.put(key, [1]))
@@ -108,10 +109,10 @@ import Testing
         let anonymous = try EtcdMetadata(etcd.location(), cluster: "orders")
         await expectUnavailable("user name is empty") { _ = try await anonymous.get(key) }
         await expectUnavailable("user name is empty") { _ = try await anonymous.commit(.put(key, [])) }
-        location.password = "wrong"
+        location.password = Secret("wrong")
         let wrong = try EtcdMetadata(location, cluster: "orders")
         await expectUnavailable("invalid user ID or password") { _ = try await wrong.get(key) }
-        location.password = "secret"
+        location.password = Secret("secret")
         let elsewhere = try EtcdMetadata(location, cluster: "payments")
         await expectUnavailable("permission denied") { _ = try await elsewhere.get(key) }
         await expectUnavailable("permission denied") { _ = try await elsewhere.commit(.put(key, [])) }

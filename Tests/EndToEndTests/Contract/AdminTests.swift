@@ -77,6 +77,39 @@ extension Contract {
             #expect(answer.problemCode == code || answer.problemCode == "bad-request", "\(answer)")
         }
 
+        /// One thing has one name: no slash is passed over, no number has a second form.
+        @Test(arguments: [
+            "//v1/cluster", "/v1//cluster", "/v1/cluster/", "/v1/shards/0/", "/v1/shards/+1", "/v1/shards/01",
+            "/v1/shards/0x1", "/v1/shards/%31", "/livez/", "//metrics", "/v1/cluster?x=1", "/metrics?x=1",
+            "/v1/cluster?", "/v1/cluster?&",
+        ])
+        func readsAreStrict(path: String) throws {
+            let answer = try SharedNode.get().admin(path)
+            #expect([400, 404].contains(answer.status), "\(answer)")
+            #expect(answer["Content-Type"] == "application/problem+json")
+        }
+
+        @Test(arguments: [
+            "//v1/admin/throttle?bytes-per-second=7", "/v1/admin/throttle/?bytes-per-second=7",
+            "/v1/admin//throttle?bytes-per-second=7", "/v1/admin/throttle?bytes-per-second=%2B7",
+            "/v1/admin/throttle?bytes-per-second=0x7", "/v1/admin/throttle?bytes-per-second=07",
+            "/v1/admin/throttle?bytes-per-second=7&x=1", "/v1/admin/throttle?bytes-per-second=7&bytes-per-second=8",
+            "/v1/admin/nodes/n1/weight?weight=0x10", "/v1/admin/nodes/n1/weight?weight=%2B2",
+            "/v1/admin/nodes/n1/weight?weight=2e0", "/v1/admin/nodes/n1/cordon/", "/v1/admin/nodes/n1/cordon?x",
+            "/v1/admin/nodes/n%31/cordon", "/v1/admin/nodes/n1/drain?dry-run=no",
+            "/v1/admin/throttle?bytes-per-second=7&", "/v1/admin/throttle?&bytes-per-second=7",
+        ])
+        func writesAreStrict(target: String) throws {
+            let node = try SharedNode.get()
+            let connection = try RawConnection(port: node.adminPort)
+            try connection.send(EntityClient.request("POST", target, body: []))
+            let answer = try connection.answer()
+            #expect([400, 404].contains(answer.status), "\(answer)")
+            #expect(try node.admin("/v1/admin/throttle").object["bytes-per-second"] as? Int == 0)
+            let first = try (node.admin("/v1/cluster").object["nodes"] as? [[String: Any]])?.first
+            #expect(first?["state"] as? String == "active" && first?["weight"] as? Double == 1)
+        }
+
         @Test func entitiesAreNotOnTheAdminListenerNorTheOtherWayRound() throws {
             let node = try SharedNode.get()
             #expect(try node.admin("/v1/entities/k/a").status == 404)

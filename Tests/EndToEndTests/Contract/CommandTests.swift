@@ -164,6 +164,49 @@ extension Contract {
             }
         }
 
+        /// States that no line of NDJSON can be, out of one kind and into another place of the same name.
+        @Test func anExportMakesTheSameEntitiesAgain() throws {
+            try withTestFolder("command") { folder in
+                let client = try SharedNode.client()
+                let deep = [UInt8](repeating: 0x5B, count: 400) + [UInt8](repeating: 0x5D, count: 400)
+                let states: [[UInt8]] = [
+                    [], Array("{}".utf8), Array(" {\n} ".utf8), Array(#"{"id":"x","n":1.0e2}"#.utf8),
+                    Array("null".utf8),
+                    [0, 0xFF, 0x0A, 0x1B], Array("\u{FEFF}\u{202E}\u{9B}é\u{0}".utf8),
+                    Array("{\"a\":1,\"a\":2}\r\n".utf8),
+                    deep, [UInt8](repeating: 1, count: 1 << 20), [UInt8](repeating: 0xC3, count: 1 << 20),
+                    Array(#"{"key":"k/a","content-type":"x","text":""}"#.utf8),
+                ]
+                let types = ["application/json", "text/plain; charset=x", "a/b", nil]
+                var keys: [(key: String, state: [UInt8], type: String)] = []
+                for (number, state) in states.enumerated() {
+                    for (index, type) in types.enumerated() {
+                        let key = "\(kind)/\(number) \u{202E}\"\(index)"
+                        _ = try client.put(key, state, type: type)
+                        keys.append((key, state, type ?? "application/octet-stream"))
+                    }
+                }
+                let file = "\(folder.path)/all.ndjson"
+                #expect(try control("put", "\(kind)/ttl", "--json", "1", "--ttl", "1000").code == 0)
+                let exported = try control("export", kind, "--to", file)
+                #expect(exported.code == 0, "\(exported)")
+                for entity in keys { _ = try client.delete(entity.key) }
+                #expect(try control("delete", "\(kind)/ttl").code == 0)
+
+                // Nothing does not replace the copy.
+                #expect(try control("export", kind, "--to", file).code == 8)
+                let imported = try control("import", kind, file)
+                #expect(imported.code == 0, "\(imported)")
+                for entity in keys {
+                    let found = try client.get(entity.key)
+                    #expect(found.body == entity.state, "\(entity.key)")
+                    #expect(found["Content-Type"] == entity.type, "\(entity.key)")
+                }
+                let left = try client.get("\(kind)/ttl")["Keystead-TTL"].flatMap { Int($0) }
+                #expect(left.map { (900...1000).contains($0) } == true)
+            }
+        }
+
         // MARK: keystead serve
 
         @Test func anUnknownSettingNamesTheNearest() throws {
@@ -197,6 +240,48 @@ extension Contract {
                     ])
                 #expect(result.code == 1, "\(result)")
                 #expect(result.errors.hasSuffix(" (listen): address already in use\n"), "\(result)")
+            }
+        }
+
+        /// A listener that others can reach wants to be asked for, and a cluster wants to be told where it is.
+        @Test func openListenersAreRefused() throws {
+            try withTestFolder("open") { folder in
+                let data = "\(folder.path)/data"
+                let ports = (try FreePort.next(), try FreePort.next(), try FreePort.next())
+                let places = [("--listen", ports.0), ("--admin-listen", ports.1), ("--peer-listen", ports.2)]
+                let etcd = ["--insecure", "--metadata", "etcd://127.0.0.1:1"]
+                for (open, advertise) in [
+                    ("--listen", "--advertise"), ("--admin-listen", "--advertise-admin"),
+                    ("--peer-listen", "--advertise-peer"),
+                ] {
+                    for (host, extra, hint) in [
+                        ("0.0.0.0", [], "--insecure"), ("10.1.2.3", [], "--insecure"), ("[::]", [], "--insecure"),
+                        ("0.0.0.0", etcd, advertise), ("[::]", etcd, advertise),
+                    ] {
+                        let flags = places.flatMap { [$0.0, "\($0.0 == open ? host : "127.0.0.1"):\($0.1)"] }
+                        let result = try run(Programs.server, ["serve", "--data-dir", data] + flags + extra)
+                        #expect(result.code == 3, "\(open) \(host) \(extra): \(result)")
+                        #expect(result.errors.contains("\(open.dropFirst(2)) ") && result.errors.contains(hint))
+                        #expect(result.errors.split(separator: "\n").count == 1, "\(result)")
+                        #expect(!FileManager.default.fileExists(atPath: data), "nothing has been written")
+                    }
+                }
+            }
+        }
+
+        @Test func callersAreToldNoWildcard() throws {
+            try withTestFolder("wildcard") { folder in
+                let node = TestNode(in: folder.path, flags: ["--shards", "16", "--insecure"], host: "0.0.0.0")
+                try node.start()
+                defer { _ = try? node.process.killAndWait() }
+                let nodes = try node.admin("/v1/cluster").object["nodes"] as? [[String: Any]]
+                for (member, port) in [("listen", node.port), ("admin", node.adminPort)] {
+                    let told = try #require(nodes?.first?[member] as? String)
+                    let host = try #require(told.split(separator: ":").first.map(String.init))
+                    #expect(host != "0.0.0.0" && told == "\(host):\(port)")
+                    _ = try RawConnection(host: host, port: port)
+                }
+                #expect(node.log.contains("--advertise"))
             }
         }
 

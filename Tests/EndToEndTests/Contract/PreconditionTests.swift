@@ -35,6 +35,41 @@ extension Contract {
             [(row.field, row.value.replacing("V", with: "\(version)"))]
         }
 
+        /// The two dates (RFC 9110 §13.1.3, §13.1.4): whole seconds, below the tags, nothing where they are no dates.
+        @Test func datesAreConditions() throws {
+            let client = try SharedNode.client()
+            let key = "\(kind)/dated"
+            let version = try #require(try client.put(key, #"{"a":1}"#, type: "application/json").version64)
+            let date = try #require(try client.get(key)["Last-Modified"])
+            let past = "Sun, 06 Nov 1994 08:49:37 GMT"
+            for (field, value, status) in [
+                ("If-Modified-Since", date, 304), ("If-Modified-Since", past, 200), ("If-Modified-Since", "soon", 200),
+                ("If-Modified-Since", "Friday, 06-Nov-94 08:49:37 GMT", 200), ("If-Unmodified-Since", date, 200),
+                ("If-Unmodified-Since", past, 412), ("If-Unmodified-Since", "Sun Nov  6 08:49:37 1994", 412),
+                ("If-Unmodified-Since", "0", 200),
+            ] {
+                for answer in [try client.get(key, [(field, value)]), try client.head(key, [(field, value)])] {
+                    #expect(answer.status == status && answer.version64 == version, "\(field): \(value)\n\(answer)")
+                }
+            }
+            let tagged = try client.get(key, [("If-None-Match", "\"1\""), ("If-Modified-Since", date)])
+            expectFound(tagged, #"{"a":1}"#, version: version)
+            let merge = [("Content-Type", PatchKind.merge.rawValue)]
+            for method in ["PUT", "PATCH", "DELETE"] {
+                let body = method == "DELETE" ? nil : Array("{}".utf8)
+                let answer = try client.send(
+                    method, EntityClient.path(key), merge + [("If-Unmodified-Since", past)], body: body)
+                expectProblem(answer, "precondition-failed", positioned: true)
+                #expect(answer.version64 == version)
+                let absent = try client.send(
+                    method, EntityClient.path("\(kind)/none-\(method)"), merge + [("If-Unmodified-Since", past)],
+                    body: body)
+                if method == "PUT" { expectWritten(absent) } else { expectProblem(absent, "not-found") }
+            }
+            expectWritten(try client.put(key, "2", [("If-Unmodified-Since", date), ("If-Modified-Since", date)]))
+            expectWritten(try client.put(key, "3", [("If-Unmodified-Since", past), ("If-Match", "*")]))
+        }
+
         @Test(arguments: table)
         func writesObeyThem(row: Row) throws {
             let client = try SharedNode.client()

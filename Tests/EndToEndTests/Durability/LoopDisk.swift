@@ -11,7 +11,8 @@ final class LoopDisk: Sendable {
     private let image: String
     private let isMounted = Mutex(false)
 
-    init(in folder: TestFolder, mebibytes: Int) throws {
+    /// - Parameter files: that it can hold; as many as usual where nothing is said.
+    init(in folder: TestFolder, mebibytes: Int, files: Int? = nil) throws {
         guard getuid() == 0 else {
             throw HarnessError("this test mounts a disk of its own and must run as root; it must not be skipped")
         }
@@ -24,7 +25,7 @@ final class LoopDisk: Sendable {
         }
         close(descriptor)
         mkdir(mountPoint, 0o755)
-        try run("mkfs.ext4", ["-q", "-F", "-m", "0", image])
+        try run("mkfs.ext4", ["-q", "-F", "-m", "0"] + (files.map { ["-N", "\($0)"] } ?? []) + [image])
         try mount()
     }
 
@@ -94,6 +95,34 @@ final class LoopDisk: Sendable {
             throw HarnessError("cannot fill the disk: \(String(cString: strerror(code)))")
         }
     }
+
+    /// Takes all the space there is, to the last block, also what is given back meanwhile.
+    func fillWhole() throws {
+        let descriptor = open("\(mountPoint)/filler", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw HarnessError("cannot make the filler") }
+        defer { close(descriptor) }
+        for size in [1 << 20, 4096] {
+            let zeros = [UInt8](repeating: 0, count: size)
+            while write(descriptor, zeros, size) > 0 {}
+        }
+        // What was written is not certain to have its blocks before it is on the disk.
+        fsync(descriptor)
+    }
+
+    /// Makes empty files until no more can be made.
+    func takeFiles() throws {
+        let folder = "\(mountPoint)/files"
+        mkdir(folder, 0o700)
+        var count = 0
+        while true {
+            let descriptor = open("\(folder)/\(count)", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+            if descriptor < 0 { return }
+            close(descriptor)
+            count += 1
+        }
+    }
+
+    func giveFilesBack() { try? FileManager.default.removeItem(atPath: "\(mountPoint)/files") }
 
     func giveSpaceBack() { unlink("\(mountPoint)/filler") }
 }

@@ -17,6 +17,7 @@ final class TestNode: Sendable {
     private let flags: [String]
     private let keepsPorts: Bool
     private let launcher: [String]
+    private let environment: [String: String]
     private let state = Mutex(State())
 
     private struct State {
@@ -30,9 +31,11 @@ final class TestNode: Sendable {
     ///   - dataDirectory: `folder/data` where nothing else is said.
     ///   - keepsPorts: whether it comes back on the ports of its first life.
     ///   - launcher: a program with arguments that runs the node in a place of its own and becomes it.
+    ///   - environment: added to that of the tests.
     init(
         in folder: String, dataDirectory: String? = nil, flags: [String] = ["--shards", "16"],
-        host: String = "127.0.0.1", keepsPorts: Bool = false, launcher: [String] = []
+        host: String = "127.0.0.1", keepsPorts: Bool = false, launcher: [String] = [],
+        environment: [String: String] = [:]
     ) {
         self.folder = folder
         self.dataDirectory = dataDirectory ?? "\(folder)/data"
@@ -40,6 +43,7 @@ final class TestNode: Sendable {
         self.host = host
         self.keepsPorts = keepsPorts
         self.launcher = launcher
+        self.environment = environment
         ChildProcess.endsLeftoversAtExit
     }
 
@@ -47,6 +51,7 @@ final class TestNode: Sendable {
     /// Whether its last process has been seen ready.
     var hasBeenReady: Bool { state.withLock { $0.isReady } }
     var adminPort: UInt16 { state.withLock { $0.ports.admin } }
+    var peerPort: UInt16 { state.withLock { $0.ports.peer } }
     var process: ChildProcess {
         get throws {
             guard let process = state.withLock({ $0.process }) else { throw HarnessError("the node was never started") }
@@ -77,8 +82,10 @@ final class TestNode: Sendable {
     }
 
     /// Starts a process and waits for nothing.
+    ///
+    /// - Parameter more: flags of this life alone.
     @discardableResult
-    func launch() throws -> ChildProcess {
+    func launch(_ more: [String] = []) throws -> ChildProcess {
         let fresh = try Ports(client: FreePort.next(), admin: FreePort.next(), peer: FreePort.next())
         let (life, ports) = state.withLock { state in
             state.lives += 1
@@ -90,8 +97,11 @@ final class TestNode: Sendable {
             launcher + [
                 Programs.server, "serve", "--data-dir", dataDirectory, "--listen", "\(host):\(ports.client)",
                 "--admin-listen", "\(host):\(ports.admin)", "--peer-listen", "\(host):\(ports.peer)",
-            ] + flags
-        let process = try ChildProcess(command[0], Array(command.dropFirst()), in: folder, name: "node-\(life)")
+                // Requests that tests write by hand call it so.
+                "--hosts", "h",
+            ] + flags + more
+        let process = try ChildProcess(
+            command[0], Array(command.dropFirst()), environment: environment, in: folder, name: "node-\(life)")
         state.withLock { $0.process = process }
         return process
     }
@@ -112,7 +122,7 @@ final class TestNode: Sendable {
     /// GET from the admin listener.
     func admin(_ path: String) throws -> HTTPAnswer {
         let connection = try RawConnection(host: host, port: adminPort)
-        try connection.send("GET \(path) HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+        try connection.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return try connection.answer()
     }
 

@@ -4,7 +4,9 @@ import NIOCore
 import Primitives
 
 /// A stream of batch lines in pieces: nothing traps, the pieces do not matter, and an accepted line is within bounds.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzBatchLines(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     guard let step = input.first else { return 0 }
@@ -29,7 +31,7 @@ private func lines(_ input: ArraySlice<UInt8>, step: Int) -> [[UInt8]?] {
     func add(_ line: LineSplitter.Line) {
         switch line {
         case .text(let text): found.append(text)
-        case .tooLong: found.append(nil)
+        case .tooLong, .givenUp: found.append(nil)
         }
     }
     var rest = input

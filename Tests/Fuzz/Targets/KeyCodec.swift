@@ -3,7 +3,9 @@ import Primitives
 
 /// Keys from paths and from plain text: nothing traps, what is accepted obeys its bounds, and a key reads back as
 /// itself.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzKeys(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     if let key = try? EntityKey(path: input[...], seed: 7) {

@@ -5,7 +5,9 @@ import Primitives
 /// was not written; and without damage it must give back all of them.
 ///
 /// Input: the number of records, for each a length and a fill byte, then pairs of an offset (16 bits) and a mask.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzSegments(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     var input = Array(UnsafeBufferPointer(start: start, count: count))[...]
     let header = SegmentHeader(

@@ -3,7 +3,9 @@ import Entities
 import NIOCore
 
 /// Requests in pieces: nothing traps, and how the bytes are cut never changes what is read, nor where it is refused.
-@_cdecl("LLVMFuzzerTestOneInput")
+#if KEYSTEAD_FUZZ
+    @_cdecl("LLVMFuzzerTestOneInput")
+#endif
 public func fuzzRequests(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let input = Array(UnsafeBufferPointer(start: start, count: count))
     guard let step = input.first else { return 0 }
@@ -31,6 +33,7 @@ private func read(_ input: ArraySlice<UInt8>, step: Int) -> [Part] {
             buffer.writeBytes(rest.prefix(step))
             rest = rest.dropFirst(step)
         case .head: parts.append(.head(Array(decoder.head.bytes.readableBytesView)))
+        case .chunk(let size): precondition(size > 0, "a chunk of nothing ends a body")
         case .body(let piece):
             precondition(piece.readableBytes > 0, "a piece of a body is never empty")
             if case .body(let before)? = parts.last {

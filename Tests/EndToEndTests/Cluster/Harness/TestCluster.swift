@@ -62,7 +62,7 @@ final class TestCluster: Sendable {
             flags: [
                 "--metadata", etcd.location, "--cluster", cluster, "--node-id", id, "--shards", "\(Self.shardCount)",
                 "--memory", "128MiB",
-            ] + flags,
+            ] + (network == nil ? [] : ["--insecure"]) + flags,
             host: network?.address(id) ?? "127.0.0.1", keepsPorts: true, launcher: network?.launcher(id) ?? [])
     }
 

@@ -1,0 +1,26 @@
+import NIOCore
+import Primitives
+
+/// What a node has for lists: who may make one, and the threads that do.
+struct NodeLists: Sendable {
+    /// Of this node's callers.
+    let own: ListDesk
+    /// The parts that other nodes ask for. They have an admission of their own: nodes that asked each other, and each
+    /// had to wait for its own lists first, would wait for ever.
+    let forPeers: ListDesk
+    let scans: ScanPool
+
+    init(lister: Lister, loop: any EventLoop) {
+        own = ListDesk(loop: loop)
+        forPeers = ListDesk(loop: loop)
+        scans = ScanPool(lister: lister)
+    }
+
+    /// The node is going down: every list ends now with a refusal.
+    func close() {
+        own.close()
+        forPeers.close()
+    }
+
+    func shutdown() async throws { try await scans.shutdown() }
+}
