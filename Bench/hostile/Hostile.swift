@@ -27,7 +27,7 @@ struct Hostile: AsyncParsableCommand {
     var aloneSeconds = 10.0
 
     @Option(help: "Mean pause of a hostile client between two attacks, in milliseconds.")
-    var pace = 200
+    var pace = 2000
 
     @Option(help: "The node's --memory, in MiB.")
     var memory = 128

@@ -9,7 +9,7 @@ struct Judge {
     private static let slowdownMax = 3.0
     /// What an allocator and a start's own caches make of noise.
     private static let noiseMebibytes = 24
-    private static let descriptorNoise = 16
+    private static let socketNoise = 16
     private static let threadNoise = 8
 
     init(memoryMebibytes: Int) { self.memoryMebibytes = memoryMebibytes }
@@ -48,7 +48,7 @@ struct Judge {
         }
         for (name, value, noise) in [
             ("MiB resident", \Vitals.residentMebibytes, Self.noiseMebibytes),
-            ("descriptors", \Vitals.descriptors, 2 * Self.descriptorNoise),
+            ("sockets", \Vitals.sockets, 4 * Self.socketNoise),
             ("threads", \Vitals.threads, Self.threadNoise),
         ] {
             let first = highest(early, value), last = highest(late, value)
@@ -58,8 +58,8 @@ struct Judge {
             "MiB resident 5 s after the swarm: \(after.residentMebibytes), before it \(before.residentMebibytes)",
             after.residentMebibytes <= max(before.residentMebibytes, memoryMebibytes) + Self.noiseMebibytes)
         expect(
-            "descriptors after the swarm: \(after.descriptors), before it \(before.descriptors)",
-            after.descriptors <= before.descriptors + Self.descriptorNoise)
+            "sockets after the swarm: \(after.sockets), before it \(before.sockets)",
+            after.sockets <= before.sockets + Self.socketNoise)
         expect(
             "threads after the swarm: \(after.threads), before it \(before.threads)",
             after.threads <= before.threads + Self.threadNoise)

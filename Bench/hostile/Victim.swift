@@ -11,7 +11,7 @@ struct Ports: Sendable {
 /// What the system says of a process.
 struct Vitals: Sendable {
     let residentMebibytes: Int
-    let descriptors: Int
+    let sockets: Int
     let threads: Int
 }
 
@@ -103,9 +103,17 @@ final class Victim: Sendable {
             guard words.count > 1, let value = Int(words[1]) else { throw HostileError("the node has ended") }
             return value
         }
-        let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count
         return Vitals(
-            residentMebibytes: try number("VmRSS") >> 10, descriptors: descriptors, threads: try number("Threads"))
+            residentMebibytes: try number("VmRSS") >> 10, sockets: try sockets(of: pid), threads: try number("Threads"))
+    }
+
+    /// Open sockets. Files are another matter: stores open tables as they grow, up to a bound of their own.
+    private func sockets(of pid: pid_t) throws -> Int {
+        let folder = "/proc/\(pid)/fd"
+        return try FileManager.default.contentsOfDirectory(atPath: folder).count { name in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(name)")
+            return target?.hasPrefix("socket:") == true
+        }
     }
 
     /// SIGTERM; the exit code, or `nil` where it did not end by itself within `seconds`.

@@ -16,13 +16,20 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
     func setTimer() {
         if case .closed = phase { return }
         var next = now + .seconds(Int64(FrontLimits.tickSecondsMax))
-        for deadline in [clocks.stallDeadline, clocks.headDeadline, clocks.bodyDeadline, requestDeadline] {
+        for deadline in [clocks.stallDeadline, requestDeadline, inputDeadline] {
             if let deadline, deadline < next { next = deadline }
         }
         if isIdle { next = min(next, clocks.idleDeadline) }
         if let lingerDeadline = clocks.lingerDeadline { next = min(next, lingerDeadline) }
         // Fails only where the loop is shutting down, and the channel with it.
         timer = try? eventLoop.scheduleCallback(at: next, handler: self)
+    }
+
+    /// What still comes in has deadlines only as long as it is taken: a timer for a deadline that nobody looks at would
+    /// come again at once, for ever.
+    private var inputDeadline: NIODeadline? {
+        guard case .serving = phase else { return nil }
+        return [clocks.headDeadline, clocks.bodyDeadline].compactMap { $0 }.min()
     }
 
     /// Between requests, with nothing owed.

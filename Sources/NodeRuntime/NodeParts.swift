@@ -285,6 +285,7 @@ final class NodeParts: Sendable {
         let deadline = NIODeadline.now() + .seconds(Int64(Limits.endShardsSecondsMax))
         for loop in loops { try await loop.whenIdle(until: deadline).get() }
         await noteTime()
+        for loop in loops { try await loop.stop().get() }
         // Reads and lists that still wait for a thread are given up; those under way end soon.
         EndSignals.shared.note(.reads)
         try? await lists.shutdown()

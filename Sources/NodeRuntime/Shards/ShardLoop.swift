@@ -46,6 +46,8 @@ final class ShardLoop: @unchecked Sendable {
     /// Shards touched in this turn.
     private var dirty: [Int] = []
     private var turnScheduled = false
+    /// The stores are about to be closed.
+    private var isStopped = false
     /// What the loop's shards may still evaluate before others have the loop, in bytes of work.
     private var workLeft = Limits.turnWorkBytesMax
     private var renewalScheduled = false
@@ -167,6 +169,9 @@ final class ShardLoop: @unchecked Sendable {
                 .flatMap { self.whenIdle(until: deadline) }
         }
     }
+
+    /// From here on nothing more is applied: the log has what was acknowledged, and a restart applies it. Any thread.
+    func stop() -> EventLoopFuture<Void> { eventLoop.submit { self.isStopped = true } }
 
     /// Operations in the queues of this loop's shards, for metrics.
     func queueDepth() -> EventLoopFuture<(items: Int, bytes: Int)> {
@@ -384,7 +389,7 @@ final class ShardLoop: @unchecked Sendable {
     }
 
     private func commit(_ line: ShardLine, lsn: LSN) {
-        guard let group = line.machine.takeCommit() else { return }
+        guard !isStopped, let group = line.machine.takeCommit() else { return }
         line.host.beginApplying(group.through)
         do {
             try line.write(group, lsn: lsn, now: time.now())
