@@ -151,7 +151,7 @@ final class NodeParts: Sendable {
         loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, memory, failure)
         router.loops.withLockedValue { [loops] in $0 = loops }
         lists = NodeLists(
-            lister: Lister(table: table, time: time, pageBytesMax: memory.shares.listPageBytes),
+            lister: Lister(table: table, time: time, pageBytesMax: memory.shares.listPageBytes), memory: memory,
             loop: loops[0].eventLoop)
         let calls = CallCount()
         let movers = MoveTools(

@@ -23,6 +23,9 @@ struct NodeMemory: Sendable {
         MemoryHold(shares.pageWorstBytes(entityBytesMax: entityBytesMax), of: budget, as: .large)
     }
 
+    /// Pages that half of the callers' share has room for.
+    var pagesMax: Int { shares.callerBytes / 2 / shares.pageWorstBytes(entityBytesMax: entityBytesMax) }
+
     /// Rows that one loop fetches at once: together an eighth of the callers' share.
     var fetchesMax: Int {
         max(2, min(Limits.fetchesInFlightMax, shares.callerBytes / (8 * loopCount * entityBytesMax)))

@@ -34,7 +34,7 @@ final class ListDesk: Sendable {
     }
 
     fileprivate struct State {
-        var queue = ListQueue()
+        var queue: ListQueue
         /// Every list of the queue.
         var jobs: [ListTicket: Job] = [:]
         var lastTicket: ListTicket = 0
@@ -43,13 +43,17 @@ final class ListDesk: Sendable {
         var cancelled: UInt64 = 0
     }
 
-    private let state = NIOLockedValueBox(State())
+    private let state: NIOLockedValueBox<State>
     /// Looks for lists that have waited too long.
     private let loop: any EventLoop
 
     private static let tickInterval = TimeAmount.milliseconds(250)
 
-    init(loop: any EventLoop) { self.loop = loop }
+    /// - Parameter underWayMax: lists that are made at once.
+    init(underWayMax: Int, loop: any EventLoop) {
+        state = NIOLockedValueBox(State(queue: ListQueue(underWayMax: underWayMax)))
+        self.loop = loop
+    }
 
     var counts: Counts {
         state.withLockedValue {

@@ -10,9 +10,11 @@ struct NodeLists: Sendable {
     let forPeers: ListDesk
     let scans: ScanPool
 
-    init(lister: Lister, loop: any EventLoop) {
-        own = ListDesk(loop: loop)
-        forPeers = ListDesk(loop: loop)
+    /// - Parameter memory: a list that begins holds a whole page of it. So no more begin at once than half of the
+    ///   callers' share has room for, and half as many for peers; the others wait for their turn.
+    init(lister: Lister, memory: NodeMemory, loop: any EventLoop) {
+        own = ListDesk(underWayMax: max(1, min(Limits.listsUnderWayMax, memory.pagesMax)), loop: loop)
+        forPeers = ListDesk(underWayMax: max(1, min(Limits.listsUnderWayMax, memory.pagesMax / 2)), loop: loop)
         scans = ScanPool(lister: lister)
     }
 
