@@ -44,8 +44,8 @@ struct Hostile: AsyncParsableCommand {
     @Option(help: "Seed of the attacks.")
     var seed: UInt64 = 1
 
-    @Flag(help: "Judge counts only: latency is printed and not judged.")
-    var noTimes = false
+    @Flag(help: "Judge only the node's bounds and that answers are right; print what the caller met.")
+    var onlyBounds = false
 
     func validate() throws {
         guard (1...4096).contains(connections) else { throw ValidationError("--connections is 1 to 4096") }
@@ -100,7 +100,7 @@ struct Hostile: AsyncParsableCommand {
         say(swarm.summary)
 
         try await Task.sleep(for: .seconds(5))
-        judge.compare(alone: alone, beside: beside, judgesTimes: !noTimes)
+        judge.compare(alone: alone, beside: beside, judgesCaller: !onlyBounds)
         judge.compare(samples, before: before, after: try victim.vitals())
         judge.expect("the node is ready after the swarm", victim.isReady)
     }

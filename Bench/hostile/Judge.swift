@@ -22,17 +22,15 @@ struct Judge {
 
     mutating func expect(_ text: String, _ holds: Bool) { lines.append((text, holds)) }
 
-    mutating func compare(alone: LoadReport, beside: LoadReport, judgesTimes: Bool) {
-        expect("the caller has no error (\(beside.errorCount) of \(beside.operations))", beside.errorCount == 0)
+    mutating func compare(alone: LoadReport, beside: LoadReport, judgesCaller: Bool) {
         expect("every answer to the caller is right", beside.isSound)
+        expect("the caller is served", beside.operations > 0)
         let ratio = beside.latency.p99 / max(1, alone.latency.p99)
         let text = "p99 \(Int(alone.latency.p99)) us alone, \(Int(beside.latency.p99)) us beside the swarm: "
             + "\((ratio * 100).rounded() / 100) times"
-        if judgesTimes {
-            expect(text + ", at most \(Self.slowdownMax)", ratio <= Self.slowdownMax)
-        } else {
-            say(text)
-        }
+        guard judgesCaller else { return say(text) }
+        expect("the caller has no error (\(beside.errorCount) of \(beside.operations))", beside.errorCount == 0)
+        expect(text + ", at most \(Self.slowdownMax)", ratio <= Self.slowdownMax)
     }
 
     /// The second quarter of the swarm's time against the last one tells growth from use.

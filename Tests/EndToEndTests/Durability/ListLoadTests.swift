@@ -5,8 +5,9 @@ extension Durability {
     /// More lists than a node can make: what is beyond its bound is refused, and what nobody waits for ends.
     @Suite(.serialized) struct ListLoadTests {
         private static let entities = 60_000
-        private static let connections = 12
-        private static let pipelined = 64
+        /// A connection has few lists under way, since their answers are large: it takes many to flood a node.
+        private static let connections = 330
+        private static let pipelined = 1
 
         /// One node for the suite, with enough rows that a list which matches none of them takes a while.
         private static let node = Result {
@@ -61,7 +62,7 @@ extension Durability {
                     }
                 }
             }
-            #expect(made >= Self.connections, "each connection gets a list")
+            #expect(made > 0)
             #expect(made < Self.connections * Self.pipelined)
             #expect(try metric("lists_refused_total", node) >= Self.connections * Self.pipelined - made)
             #expect(try metric("lists_running", node) == 0 && metric("lists_queued", node) == 0)
