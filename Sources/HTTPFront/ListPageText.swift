@@ -38,7 +38,7 @@ extension ListPage {
     public mutating func makeText(_ shape: PageTextShape, yield: () -> Void) {
         var buffer = ByteBuffer()
         buffer.writePage(self, shape: shape, yield: yield)
-        text = Array(buffer.readableBytesView)
+        text = buffer.withUnsafeReadableBytes { Array($0) }
         items = []
     }
 }
