@@ -116,7 +116,7 @@ public final class Console: Sendable {
 struct PaintedLine {
     struct Piece {
         let text: String
-        /// Which of the colours; `nil` is none.
+        /// The index of a colour; `nil` leaves the text uncoloured.
         let colour: Int?
     }
 

@@ -67,7 +67,7 @@ struct FullLine: Equatable, Sendable {
 
     // MARK: Reading
 
-    /// Why a line is none.
+    /// Why a line is not a full line.
     struct Objection: Error, Equatable {
         let reason: String
 

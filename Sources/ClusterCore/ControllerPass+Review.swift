@@ -28,8 +28,8 @@ extension ControllerPass {
         guard let shard = map.shard(move.shard)?.record else { return .settled }
         if let current = shard.move {
             guard shard.primary == move.to else { return .underWay }
-            // It has arrived. Another operation that takes it on from here is none of this one's business, and what a
-            // dead source still has to put away it puts away when it is back.
+            // The shard has arrived. Another operation may move it on; this one has ended its move. A dead source
+            // puts its copy away when it is back.
             let isLeft = current.operation != operation.id || !current.isBeforeHandover && isDead(current.from)
             return isLeft ? .settled : .underWay
         }

@@ -44,7 +44,7 @@ struct Authority {
         isBracketed ? Self.isIPv6(span, name.range) : Self.isIPv4(span, name.range)
     }
 
-    /// The port's number, `fallback` where none is said, and -1 where it is none.
+    /// The port's number: `fallback` if the text has no port, and -1 if it exceeds 65,535.
     func portNumber(_ span: Span<UInt8>, or fallback: Int) -> Int {
         guard let port, !port.isEmpty else { return fallback }
         var number = 0

@@ -29,7 +29,7 @@ struct JSONNameTable: Sendable {
         set { words[0] = words[0] & 0xFFFF_FFFF | UInt64(newValue) << 32 }
     }
 
-    /// The place of a name with this hash that `isSame`; `nil` where there is none.
+    /// The place of the name with this hash for which `isSame` is true; `nil` if the table lacks it.
     func find(hash: UInt32, _ isSame: (Int) -> Bool) -> Int? {
         let mask = words.count - 2
         var slot = Int(hash) & mask

@@ -179,8 +179,8 @@ extension JSONScan {
 // MARK: Names
 
 extension JSONScan {
-    /// Whether the last name is none of those before it, of which the object's first is at `first`. Few short names are
-    /// compared one by one; `table` takes over from there.
+    /// Whether the last name differs from all earlier names of its object, whose first name is at `first`. A few short
+    /// names are compared one by one; `table` takes over from there.
     private func lastIsNew(since first: Int, _ table: inout JSONNameTable) -> Bool {
         let last = names.count - 1
         if table.isEmpty {
