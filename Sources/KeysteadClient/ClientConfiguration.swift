@@ -21,6 +21,8 @@ public struct ClientConfiguration: Sendable {
     /// Send what concerns one entity straight to its owner. Turn it off where the addresses that nodes give of
     /// themselves (`--advertise`) cannot be reached from here.
     public var routesByMap = true
+    /// Tests set it, so that a busy machine does not reach its end.
+    var avoidance = RouteMachine.Avoidance()
     /// Called when a call does not end at once: where an answer is missing for ``waitNoticeAfter``, and before each
     /// attempt that begins later than that. For programs that somebody watches. Any thread may call it, and several at
     /// once; it must not block.

@@ -39,7 +39,8 @@ public final class Keystead: Sendable {
         self.routes =
             configuration.routesByMap && !adminEndpoints.isEmpty
             ? Routes(
-                transport: transport, admin: admin, endpoints: endpoints, deadline: configuration.attemptDeadline)
+                transport: transport, admin: admin, endpoints: endpoints, deadline: configuration.attemptDeadline,
+                avoidance: configuration.avoidance)
             : nil
     }
 

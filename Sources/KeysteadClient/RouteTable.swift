@@ -58,14 +58,19 @@ struct RouteMachine: Sendable {
     static let mapAgeMax = Duration.seconds(10)
     static let refreshIntervalMin = Duration.seconds(1)
     /// How long an owner that failed is kept away from; doubles with each failure in a row.
-    static let avoidanceMin = Duration.seconds(1)
-    static let avoidanceMax = Duration.seconds(30)
+    struct Avoidance: Sendable {
+        var min = Duration.seconds(1)
+        var max = Duration.seconds(30)
+    }
 
+    private let avoidance: Avoidance
     private(set) var table: RouteTable?
     private var isDoubted = false
     private var asked: Instant?
     private var isAsking = false
     private var failures: [String: (count: Int, until: Instant)] = [:]
+
+    init(avoidance: Avoidance = Avoidance()) { self.avoidance = avoidance }
 
     /// The owner to send a key's request to; `nil` where any node is as good.
     func owner(of key: EntityKey, now: Instant) -> String? {
@@ -103,7 +108,7 @@ struct RouteMachine: Sendable {
         isDoubted = true
         guard avoid else { return }
         let count = failures[endpoint, default: (0, now)].count
-        let time = min(Self.avoidanceMin * (1 << min(count, 10)), Self.avoidanceMax)
+        let time = min(avoidance.min * (1 << min(count, 10)), avoidance.max)
         failures[endpoint] = (count + 1, now + time)
     }
 

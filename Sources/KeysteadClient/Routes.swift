@@ -7,12 +7,12 @@ import Synchronization
 /// connected to goes to any node.
 final class Routes: Sendable {
     private struct State {
-        var machine = RouteMachine()
+        var machine: RouteMachine
         var refresh: Task<Void, Never>?
         var isClosed = false
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let clock = ContinuousClock()
     private let transport: Transport
     private let admin: EndpointList
@@ -20,7 +20,11 @@ final class Routes: Sendable {
     private let deadline: Duration
 
     /// - Parameter endpoints: the client's own, by which a map is known for its cluster's.
-    init(transport: Transport, admin: EndpointList, endpoints: [String], deadline: Duration) {
+    init(
+        transport: Transport, admin: EndpointList, endpoints: [String], deadline: Duration,
+        avoidance: RouteMachine.Avoidance
+    ) {
+        state = Mutex(State(machine: RouteMachine(avoidance: avoidance)))
         self.transport = transport
         self.admin = admin
         self.endpoints = endpoints

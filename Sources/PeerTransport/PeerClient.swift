@@ -127,11 +127,8 @@ final class PeerShared: Sendable {
 
     func isUnreachable(_ node: NodeID) -> Bool {
         guard let since = unreachable.withLock({ $0[node] }) else { return false }
-        return .now() - since < Self.unreachableFor
+        return .now() - since < options.unreachableFor
     }
-
-    /// What was found is not asked for again by itself: after this long it says nothing any more.
-    private static let unreachableFor = TimeAmount.seconds(5)
 }
 
 /// The links of one event loop.

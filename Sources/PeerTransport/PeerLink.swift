@@ -36,6 +36,8 @@ final class PeerLink: @unchecked Sendable {
     private var inFlightBytes = 0
 
     private var failures = 0
+    /// Its last connection was closed for its silence, and none has been ready since.
+    private var wasSilent = false
     private var notBefore: NIODeadline = .uptimeNanoseconds(0)
     private var lastFailure = "it was out of reach a moment ago"
     private var lastUse: NIODeadline
@@ -72,7 +74,7 @@ final class PeerLink: @unchecked Sendable {
                 connect(now)
             }
             // The attempt that is under way tells whether it is back. Who asks meanwhile is not held up by it.
-            if failures > 0 || shared.isUnreachable(address.node) {
+            if failures > 0 || wasSilent || shared.isUnreachable(address.node) {
                 until = openingSince + shared.options.reconnectWait
                 guard now < until else { return refuse(asked, lastFailure) }
             }
@@ -174,6 +176,7 @@ final class PeerLink: @unchecked Sendable {
     private func move(to address: PeerAddress) {
         self.address = address
         failures = 0
+        wasSilent = false
         notBefore = .uptimeNanoseconds(0)
         if let opening {
             self.opening = nil
@@ -195,6 +198,7 @@ final class PeerLink: @unchecked Sendable {
         opening = nil
         current = connection
         failures = 0
+        wasSilent = false
         shared.mark(address.node, reachable: true)
         drain()
     }
@@ -228,6 +232,7 @@ final class PeerLink: @unchecked Sendable {
 
     /// The connection is about to be closed for its silence.
     func isSilent(_ reason: String) {
+        wasSilent = true
         lastFailure = reason
         shared.mark(address.node, reachable: false)
     }

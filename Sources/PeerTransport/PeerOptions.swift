@@ -85,6 +85,8 @@ public struct PeerOptions: Sendable {
     public var awaitedSilence: TimeAmount = .milliseconds(Limits.peerAwaitedSilenceMilliseconds)
     /// What a request waits for a new connection to a peer that was just out of reach.
     public var reconnectWait: TimeAmount = .milliseconds(Limits.peerReconnectMilliseconds)
+    /// So long after it was found out of reach nothing is known of a peer that nobody has tried to reach since.
+    public var unreachableFor: TimeAmount = .milliseconds(Limits.peerUnreachableMilliseconds)
     /// After a failed attempt there is none for this long; it doubles with each failure up to the maximum.
     public var backoffMin: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMin)
     public var backoffMax: TimeAmount = .milliseconds(Limits.peerBackoffMillisecondsMax)

@@ -345,6 +345,8 @@ public enum Limits {
     public static let peerAwaitedSilenceMilliseconds: Int64 = 2000
     /// What a request waits for a connection to a peer that was out of reach a moment ago.
     public static let peerReconnectMilliseconds: Int64 = 500
+    /// So long a peer that was out of reach counts as being so, where nobody tries to reach it.
+    public static let peerUnreachableMilliseconds: Int64 = 5000
     /// Requests for a move that wait for this node to know of it.
     public static let peerOpensWaitingMax = 64
     /// One file of a checkpoint: more than a file system takes, and little enough that all of them can be added up.

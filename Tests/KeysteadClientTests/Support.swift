@@ -1,5 +1,6 @@
-import KeysteadClient
 import ScriptedServer
+
+@testable import KeysteadClient
 
 let alice = EntityKey(kind: "user", id: "alice")
 
@@ -12,6 +13,8 @@ var hasty: ClientConfiguration {
     configuration.attemptDeadline = .seconds(60)
     configuration.retries.backoffMin = .milliseconds(1)
     configuration.retries.backoffMax = .milliseconds(2)
+    configuration.avoidance.min = .seconds(600)
+    configuration.avoidance.max = .seconds(600)
     // So that a script sees the requests of its test and no others.
     configuration.routesByMap = false
     return configuration

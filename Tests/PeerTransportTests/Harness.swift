@@ -169,6 +169,7 @@ extension PeerOptions {
         options.awaitedPingInterval = .seconds(60)
         options.awaitedSilence = .seconds(180)
         options.reconnectWait = .seconds(60)
+        options.unreachableFor = .seconds(600)
         return options
     }
 }
