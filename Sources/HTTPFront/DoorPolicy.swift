@@ -71,7 +71,7 @@ public final class DoorPolicy: Sendable {
 
     func judge(_ head: RequestHead) -> Verdict {
         let span = head.bytes.readableBytesUInt8Span
-        if let host = head.ownAuthority, !knows(host, span), !head.isProbe(span) {
+        if let host = head.authority, !knows(host, span), !head.isProbe(span) {
             return .refused(Self.misdirected(head.text(host.name)))
         }
         guard let origin = head.origin.value else {
@@ -116,7 +116,7 @@ public final class DoorPolicy: Sendable {
 
     /// The port counts, the scheme does not: what ends TLS before this listener changes it.
     private static func isOwn(_ origin: Range<Int>, _ head: RequestHead, _ span: Span<UInt8>) -> Bool {
-        guard let host = head.ownAuthority, let parts = OriginParts(span, origin), parts.ownPort > 0 else {
+        guard let host = head.authority, let parts = OriginParts(span, origin), parts.ownPort > 0 else {
             return false
         }
         let authority = parts.authority

@@ -25,7 +25,7 @@ enum PatchMediaTypes {
 extension RequestHead {
     /// Empty where the field is absent.
     func checkedContentType() throws(Problem) -> [UInt8] {
-        guard let first = contentType.first else { return [] }
+        guard let first = contentType.value else { return [] }
         if contentType.isRepeated { throw Problem(.badRequest, "Content-Type must appear once") }
         let value = array(first)
         try OperationChecks.contentType(value[...])
@@ -33,7 +33,7 @@ extension RequestHead {
     }
 
     func checkedIdempotencyKey() throws(Problem) -> [UInt8]? {
-        guard let first = idempotencyKey.first else { return nil }
+        guard let first = idempotencyKey.value else { return nil }
         if idempotencyKey.isRepeated { throw Problem(.badRequest, "Idempotency-Key must appear once") }
         let value = array(first)
         try OperationChecks.idempotencyKey(value[...])

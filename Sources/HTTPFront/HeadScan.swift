@@ -62,7 +62,7 @@ struct HeadScan {
     private mutating func checkFraming() throws(Problem) {
         if head.minorVersion == 0, head.isChunked { throw Refusals.transferEncodingInOldVersion }
         if head.isChunked, head.contentLength != nil { throw Refusals.twoLengths }
-        if head.minorVersion >= 1, head.host == nil { throw Refusals.hostMissing }
+        if head.minorVersion >= 1, !head.hasHost { throw Refusals.hostMissing }
     }
 
     /// Takes in one field. Names are told apart by length first, so most fields cost one comparison or none.
@@ -72,17 +72,17 @@ struct HeadScan {
         switch name.count {
         case 4 where span.equalsIgnoringCase(name, "host"): try noteHost(field.value, span)
         case 6 where span.equalsIgnoringCase(name, "expect"): noteExpectation(field.value, span)
-        case 6 where span.equalsIgnoringCase(name, "prefer"): head.prefer.append(value)
+        case 6 where span.equalsIgnoringCase(name, "prefer"): head.prefer.append(value, &head.repeats)
         case 6 where span.equalsIgnoringCase(name, "origin"): head.origin.note(value)
-        case 8 where span.equalsIgnoringCase(name, "if-match"): head.ifMatch.append(value)
+        case 8 where span.equalsIgnoringCase(name, "if-match"): head.ifMatch.append(value, &head.repeats)
         case 10 where span.equalsIgnoringCase(name, "connection"): noteConnection(field.value, span)
-        case 12 where span.equalsIgnoringCase(name, "content-type"): head.contentType.append(value)
-        case 13 where span.equalsIgnoringCase(name, "if-none-match"): head.ifNoneMatch.append(value)
+        case 12 where span.equalsIgnoringCase(name, "content-type"): head.contentType.note(value)
+        case 13 where span.equalsIgnoringCase(name, "if-none-match"): head.ifNoneMatch.append(value, &head.repeats)
         case 14 where span.equalsIgnoringCase(name, "content-length"): try noteContentLength(field.value, span)
         case 14 where span.equalsIgnoringCase(name, "sec-fetch-site"): noteSite(field.value, span)
         case 14 where span.equalsIgnoringCase(name, "sec-fetch-mode"):
             head.isNavigation = span.equalsIgnoringCase(field.value, "navigate")
-        case 15 where span.equalsIgnoringCase(name, "idempotency-key"): head.idempotencyKey.append(value)
+        case 15 where span.equalsIgnoringCase(name, "idempotency-key"): head.idempotencyKey.note(value)
         case 16 where span.equalsIgnoringCase(name, "content-encoding"): noteContentEncoding(field.value, span)
         case 17 where span.equalsIgnoringCase(name, "transfer-encoding"):
             try noteTransferEncoding(field.value, span)
@@ -94,9 +94,10 @@ struct HeadScan {
     }
 
     private mutating func noteHost(_ value: Range<Int>, _ span: Span<UInt8>) throws(Problem) {
-        if head.host != nil { throw Refusals.hostRepeated }
+        if head.hasHost { throw Refusals.hostRepeated }
         guard let host = Authority(span, value) else { throw Refusals.host }
-        head.host = host
+        head.hasHost = true
+        if head.authority == nil { head.authority = host }
     }
 
     private mutating func noteSite(_ value: Range<Int>, _ span: Span<UInt8>) {

@@ -14,16 +14,20 @@ struct HeadRange: Equatable {
     var isEmpty: Bool { start == end }
 }
 
-/// The values of one field, in order of appearance. Repeats are rare; only they allocate.
+/// The first value of a field that may be repeated; the head keeps the others. Repeats are rare; only they allocate.
 struct FieldValues {
     private(set) var first: HeadRange?
-    private(set) var others: [HeadRange] = []
+
+    /// A value behind the first one.
+    struct Repeat {
+        let first: HeadRange
+        let value: HeadRange
+    }
 
     var isEmpty: Bool { first == nil }
-    var isRepeated: Bool { !others.isEmpty }
 
-    mutating func append(_ value: HeadRange) {
-        if first == nil { first = value } else { others.append(value) }
+    mutating func append(_ value: HeadRange, _ repeats: inout [Repeat]) {
+        if let first { repeats.append(Repeat(first: first, value: value)) } else { first = value }
     }
 }
 
@@ -39,6 +43,8 @@ struct SingleField {
 
 /// The request line and what its fields say, as ranges of the head's own bytes. Fields that the front does not act on
 /// have been checked for form and are not kept.
+///
+/// It is copied a few times a request, so its size matters: up to 128 bytes the compiler copies in place.
 struct RequestHead {
     enum Method: UInt8 {
         case get, head, put, patch, delete, post, options, connect
@@ -75,19 +81,20 @@ struct RequestHead {
 
     var contentLength: Int?
     var isChunked = false
-    /// `Host`.
-    var host: Authority?
-    /// Of an absolute-form target.
+    /// Whom the client believes to be talking to: the target says it before `Host` does (RFC 9112 §3.2.2).
     var authority: Authority?
+    var hasHost = false
     var saysClose = false
     var saysKeepAlive = false
     var expectation = Expectation.none
 
-    var contentType = FieldValues()
+    var contentType = SingleField()
+    var idempotencyKey = SingleField()
     var ifMatch = FieldValues()
     var ifNoneMatch = FieldValues()
-    var idempotencyKey = FieldValues()
     var prefer = FieldValues()
+    /// Of those three.
+    var repeats: [FieldValues.Repeat] = []
     var ifModifiedSince = SingleField()
     var ifUnmodifiedSince = SingleField()
     /// `Content-Encoding` names a coding other than `identity`.
@@ -100,9 +107,6 @@ struct RequestHead {
     var isNavigation = false
     /// `Access-Control-Request-Method` is there.
     var asksForMethod = false
-
-    /// Whom the client believes to be talking to: the target says it before `Host` does (RFC 9112 §3.2.2).
-    var ownAuthority: Authority? { authority ?? host }
 
     /// A body may follow.
     var hasBody: Bool { isChunked || (contentLength ?? 0) > 0 }
@@ -122,6 +126,7 @@ struct RequestHead {
 
     func arrays(_ values: FieldValues) -> [ArraySlice<UInt8>] {
         guard let first = values.first else { return [] }
-        return [array(first)[...]] + values.others.map { array($0)[...] }
+        guard !repeats.isEmpty else { return [array(first)[...]] }
+        return [array(first)[...]] + repeats.filter { $0.first == first }.map { array($0.value)[...] }
     }
 }
