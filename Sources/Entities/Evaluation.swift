@@ -20,9 +20,16 @@ public struct EntityLimits: Sendable {
 public struct ReadState: Sendable {
     fileprivate let document: JSONDocument
     /// The version whose state it is.
-    public let version: Position
+    public fileprivate(set) var version: Position
     /// What it holds in memory, roughly, in bytes.
     public var byteCount: Int { document.weight }
+
+    /// The same state, of the record that an effect has made at `position`.
+    public func at(_ position: Position) -> ReadState {
+        var moved = self
+        moved.version = position
+        return moved
+    }
 }
 
 /// What evaluating an operation took, for whoever shares time among operations. Nothing of it decides an outcome.
@@ -90,6 +97,17 @@ extension WriteOperation {
             return .refused(error, currentVersion: current?.version)
         }
     }
+
+    /// The most that evaluating it against `current` takes, in bytes of work, as its sizes alone tell. Only a patch
+    /// may take more than a copy.
+    public func workMax(on current: StoredRecord?) -> Int {
+        guard case .patch(_, let document) = action else { return 0 }
+        let bytes = document.count + (current?.state.count ?? 0)
+        return (1 + document.count / Self.patchStepBytesMin) * bytes
+    }
+
+    /// The shortest operation of a patch document that may touch all of a state.
+    private static let patchStepBytesMin = 24
 
     /// Only a PATCH makes a state that its sender does not know.
     private var answersWithRepresentation: Bool {

@@ -56,6 +56,12 @@ public struct StoredRecord: Sendable, Equatable {
             state: Array(state)[...])
     }
 
+    /// The same record, made by the update at `position`. Copies nothing.
+    public func at(_ position: Position) -> StoredRecord {
+        StoredRecord(
+            version: position, updatedAt: updatedAt, expiresAt: expiresAt, contentType: contentType, state: state)
+    }
+
     /// Decodes; `nil` where the bytes are no record of a known format. O(1): the record keeps `bytes`.
     public init?(decoding bytes: [UInt8]) { self.init(decoding: bytes, range: bytes.startIndex..<bytes.endIndex) }
 

@@ -44,6 +44,8 @@ public enum SubmitResult: Sendable, Equatable {
     case accepted
     /// No space for another segment; heals by itself.
     case storageFull
+    /// It is large, and there is enough to write: offer it again in a moment. Small ones are taken meanwhile.
+    case later
     /// Too much is waiting, or flushing has fallen too far behind.
     case queueFull
     /// The log is closing or has failed.

@@ -15,13 +15,18 @@ public enum LogAdmission: Sendable, Equatable {
 /// thread encodes and syncs; the simulator uses it as it is.
 public struct LogQueue: Sendable {
     private let bytesMax: Int
+    private let largeBatchBytes: Int
+    private let crowdedBytes: Int
     private var batches: [AppendBatch] = []
     private var admission = LogAdmission.open
     /// Bytes accepted and not yet released: those in here and those that the machine has not built into a group.
     public private(set) var byteCount = 0
 
     public init(configuration: LogConfiguration) {
-        self.bytesMax = configuration.queueBytesMax
+        bytesMax = configuration.queueBytesMax
+        largeBatchBytes = configuration.largeBatchBytes
+        // An empty queue takes any batch.
+        crowdedBytes = max(1, configuration.crowdedBytes)
     }
 
     public var isStorageFull: Bool { admission == .storageFull }
@@ -36,6 +41,7 @@ public struct LogQueue: Sendable {
         case .flushBehind: return .queueFull
         case .open: break
         }
+        if batch.encodedBytesMax >= largeBatchBytes, byteCount >= crowdedBytes { return .later }
         let isRoom = byteCount + batch.encodedBytesMax <= bytesMax
         guard isRoom || byteCount == 0 else { return .queueFull }
         byteCount += batch.encodedBytesMax

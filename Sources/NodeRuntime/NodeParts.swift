@@ -31,6 +31,7 @@ final class NodeParts: Sendable {
     let lists: NodeLists
     let memory: NodeMemory
     private let readPool: NIOThreadPool
+    private let patchPool: PatchPool
     private let allocator: AllocatorCare
     private let configuration: NodeConfiguration
     private let expiry: ExpiryClock
@@ -138,6 +139,7 @@ final class NodeParts: Sendable {
 
         readPool = NIOThreadPool(numberOfThreads: Self.readThreads)
         readPool.start()
+        patchPool = PatchPool(threadCount: Array(group.makeIterator()).count)
         let failure: @Sendable (ShardID, String) -> Void = { shard, reason in
             ProcessEnd.storeFailed(shard, reason)
         }
@@ -293,6 +295,7 @@ final class NodeParts: Sendable {
         EndSignals.shared.note(.disk)
         try await NIOThreadPool.singleton.runIfActive { self.flushAndClose() }
     }
+        try? await patchPool.shutdown()
 
     /// A run that has written has put the data on its clock already, so the rest of its time counts too: what expired
     /// in it stays so under a clock that is set back. An idle run leaves the data's time alone.

@@ -126,6 +126,18 @@ public enum Limits {
     public static let turnWorkBytesMax = 2 << 20
     /// What an operation counts for in a turn beside its own work.
     public static let turnOperationWorkBytes = 512
+    /// Bytes that the kernel takes for a connection whose client has no room for them yet.
+    public static let socketUnsentBytesMax = 256 << 10
+    /// Large entities whose size is remembered between reads from the disk.
+    public static let readSizesMax = 4096
+    /// A patch that may take more than this, in bytes of work, is evaluated off the loop.
+    public static let loopPatchWorkBytesMax = 256 << 10
+    /// States and documents that the patches of one entity may read which wait for their turn off the loop.
+    public static let entityQueueBytesMax = 64 << 20
+    /// Such patches that one loop has under way: each reads a state and makes another.
+    public static let patchJobsMax = 1
+    /// What an event loop or the log's writer asks of the processor at a time.
+    public static let loopSliceNanoseconds: UInt64 = 200_000
     /// From one turn to the next while operations wait: at least this long the loop is for others.
     public static let turnPauseMicroseconds: Int64 = 50
     /// States that a shard keeps read between the operations of a group, in bytes; smaller ones than the second bound
@@ -150,6 +162,11 @@ public enum Limits {
     public static let replayBytesMax = 256 << 20
     /// Bytes waiting for the log writer, over all shards; beyond it writes are refused.
     public static let logQueueBytesMax = 64 << 20
+    /// A batch of this size waits while so many bytes wait already: small ones never stand behind many large ones.
+    public static let logLargeBatchBytes = 64 << 10
+    public static let logCrowdedBytes = 1 << 20
+    /// Until such a batch is offered again.
+    public static let logOfferMilliseconds: Int64 = 1
     /// A group of the log that is small beside the one before waits so long for more: a fraction of what a sync takes.
     public static let logGatherNanoseconds: UInt64 = 100_000
     /// Segments kept zero-filled or emptied ahead of need.

@@ -24,6 +24,7 @@ public enum Mutant: UInt8, CaseIterable, Sendable {
     case refusalNotGated
     case parkedOrderLost
     case waitingOrderLost
+    case staleResultUsed
     // The clocks.
     case idleStartMovesTime
     case removalWithoutWaiting

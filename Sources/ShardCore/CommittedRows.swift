@@ -17,7 +17,7 @@ public enum RowLookup: Sendable {
 }
 
 /// Rows that one entity's queue waits for, to be read off the loop and given back by
-/// ``ShardMachine/fetched(_:record:idempotencyRow:now:rows:)``.
+/// ``ShardMachine/fetched(_:record:idempotencyRow:now:at:rows:)``.
 public struct Fetch: Sendable {
     public let key: EntityKey
     /// Told apart from an earlier fetch of the entity, which may still be under way though nothing waits for it any

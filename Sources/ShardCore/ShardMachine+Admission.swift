@@ -44,20 +44,30 @@ extension ShardMachine {
         }
     }
 
-    /// Runs an admitted operation, behind those of its entity that wait for a fetch.
+    /// Runs an admitted operation, behind those of its entity that wait for a fetch or a job.
     mutating func enqueue(_ item: Item, now: Timestamp, rows: some CommittedRows) {
         if let lane = lanes[item.key], !lane.parked.isEmpty, !mutants.has(.parkedOrderLost) {
             lanes[item.key]!.parked.append(item)
             return
         }
-        if !run(item, fetched: nil, now: now, rows: rows) {
+        if !run(item, Brought(), now: now, rows: rows) {
             lanes[item.key, default: Lane()].parked.append(item)
         }
     }
 
-    /// Why nothing more is admitted, or `nil`. The age limit looks at the oldest operation that waits for the log or
-    /// for the end of a freeze: who is refused now knows that nothing happened, who waits in vain may not.
-    private func fullness(adding item: Item) -> Problem? {
+    /// Why nothing more is admitted, or `nil`. Who is refused now knows that nothing happened; who waits in vain does
+    /// not.
+    private mutating func fullness(adding item: Item) -> Problem? {
+        if let problem = shardFullness(adding: item) {
+            isFull = true
+            return problem
+        }
+        isFull = false
+        return entityFullness(adding: item)
+    }
+
+    /// The age limit looks at the oldest operation that waits for the log or for the end of a freeze.
+    private func shardFullness(adding item: Item) -> Problem? {
         if queuedItems >= settings.queueItemsMax {
             return Problem(
                 .overloaded, "shard \(shard) has \(queuedItems) operations queued, the most it takes; try again shortly"
@@ -66,74 +76,107 @@ extension ShardMachine {
         if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 {
             return Problem(.overloaded, "shard \(shard) has \(queuedBytes) bytes queued; try again shortly")
         }
-        if let oldest = (gated.first?.item ?? waiting.first ?? held.first)?.arrival {
-            let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
-            if age > settings.queueAgeMillisecondsMax {
-                let what =
-                    gated.isEmpty && waiting.isEmpty
-                    ? "shard \(shard) is changing hands and has held requests for"
-                    : "the oldest write of shard \(shard) has waited"
-                return Problem(.overloaded, "\(what) \(age) ms; try again shortly")
-            }
+        guard let oldest = (gated.first?.item ?? waiting.first ?? held.first)?.arrival else { return nil }
+        let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
+        guard age > settings.queueAgeMillisecondsMax else { return nil }
+        let what =
+            gated.isEmpty && waiting.isEmpty
+            ? "shard \(shard) is changing hands and has held requests for"
+            : "the oldest write of shard \(shard) has waited"
+        return Problem(.overloaded, "\(what) \(age) ms; try again shortly")
+    }
+
+    /// Operations on other entities of the shard are admitted all the same.
+    private func entityFullness(adding item: Item) -> Problem? {
+        guard let lane = lanes[item.key], let oldest = lane.parked.first?.arrival else { return nil }
+        let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
+        if age > settings.queueAgeMillisecondsMax {
+            return Problem(.overloaded, "the oldest operation on this entity has waited \(age) ms; try again shortly")
         }
-        return nil
+        guard lane.parked.count * lane.patchBytes > settings.entityQueueBytesMax else { return nil }
+        return Problem(
+            .overloaded,
+            "\(lane.parked.count) operations on this entity of \(lane.patchBytes) bytes wait; try again shortly")
     }
 
     /// Rows that a fetch was for. `nil` bytes mean that the row is absent; a row that was not asked for is ignored, and
     /// so is a fetch that a refused group has made void.
+    ///
+    /// - Parameter time: of now, by the clock of arrivals. The age of a write in the log is counted from here.
     public mutating func fetched(
-        _ fetch: Fetch, record: [UInt8]?, idempotencyRow: [UInt8]?, now: Timestamp, rows: some CommittedRows
+        _ fetch: Fetch, record: [UInt8]?, idempotencyRow: [UInt8]?, now: Timestamp, at time: MonotonicTime,
+        rows: some CommittedRows
     ) {
-        guard waits(for: fetch) else { return }
-        lanes[fetch.key]?.fetched = FetchedRows(
+        guard waits(for: fetch.number, of: fetch.key) else { return }
+        lanes[fetch.key]!.brought = Brought(
             record: fetch.recordRow == nil ? nil : .some(record),
             idempotencyRow: fetch.idempotencyRow == nil ? nil : .some(idempotencyRow))
+        restartClock(of: fetch.key, at: time)
         runParked(fetch.key, now: now, rows: rows)
+    }
+
+    /// A job has been evaluated. One that a refused group has made void is ignored.
+    ///
+    /// - Parameter time: as in ``fetched(_:record:idempotencyRow:now:at:rows:)``.
+    public mutating func finished(
+        _ result: PatchResult, now: Timestamp, at time: MonotonicTime, rows: some CommittedRows
+    ) {
+        guard waits(for: result.number, of: result.key) else { return }
+        lanes[result.key]!.brought.result = result
+        restartClock(of: result.key, at: time)
+        runParked(result.key, now: now, rows: rows)
+    }
+
+    /// The first parked operation has what it waited for: how long it waited says nothing of the log.
+    private mutating func restartClock(of key: EntityKey, at time: MonotonicTime) {
+        lanes[key]!.parked[0].arrival = max(lanes[key]!.parked[0].arrival, time)
     }
 
     /// The rows could not be read: the operation at the head is refused, and the next one tries for itself.
     public mutating func fetchFailed(_ fetch: Fetch, reason: String, now: Timestamp, rows: some CommittedRows) {
-        guard waits(for: fetch), let item = lanes[fetch.key]?.parked.popFirst() else { return }
+        guard waits(for: fetch.number, of: fetch.key), let item = lanes[fetch.key]?.parked.popFirst() else { return }
         refuseUnreadable(item, reason: reason)
         runParked(fetch.key, now: now, rows: rows)
     }
 
-    /// Whether an operation still waits for `fetch`, which then has ended.
-    private mutating func waits(for fetch: Fetch) -> Bool {
-        guard let lane = lanes[fetch.key], lane.fetch == fetch.number else { return false }
-        precondition(!lane.parked.isEmpty, "an entity of shard \(shard) fetches a row that no operation waits for")
-        lanes[fetch.key]?.fetch = nil
+    /// Whether an operation still waits for the fetch or job `number`, which then has ended.
+    private mutating func waits(for number: UInt64, of key: EntityKey) -> Bool {
+        guard let lane = lanes[key], lane.errand == number else { return false }
+        precondition(!lane.parked.isEmpty, "an entity of shard \(shard) waits for what no operation has asked for")
+        lanes[key]!.errand = nil
         return true
     }
 
     /// Evaluates `items` before all that their entities have parked: they were admitted earlier. What was being fetched
-    /// for those entities may be out of date by the time it comes, and is void.
+    /// or evaluated for those entities may be out of date by the time it comes, and is void.
     mutating func rerun(_ items: [Item], now: Timestamp, rows: some CommittedRows) {
         for item in items.reversed() {
             lanes[item.key, default: Lane()].parked.prepend(item)
-            lanes[item.key]?.fetch = nil
-            lanes[item.key]?.fetched = nil
+            lanes[item.key]!.errand = nil
+            lanes[item.key]!.brought = Brought()
         }
-        for item in items where lanes[item.key]?.fetch == nil { runParked(item.key, now: now, rows: rows) }
+        for item in items where lanes[item.key]?.errand == nil { runParked(item.key, now: now, rows: rows) }
     }
 
-    /// Evaluates what the entity has parked, up to an operation that needs a row, or the end of the turn.
+    /// Evaluates what the entity has parked, up to an operation that needs a row or a job, or the end of the turn.
     mutating func runParked(_ key: EntityKey, now: Timestamp, rows: some CommittedRows) {
         while let item = lanes[key]?.parked.first {
             guard workLeft > 0 else { return stalled.append(key) }
-            // What was fetched is for the first one alone. Where a refused group took away an overlay that it had
+            // What was brought is for the first one alone. Where a refused group took away an overlay that it had
             // relied on, it asks for that row, too.
-            let fetched = lanes[key]?.fetched
-            lanes[key]?.fetched = nil
-            guard run(item, fetched: fetched, now: now, rows: rows) else { return }
-            lanes[key]?.parked.removeFirst()
+            let brought = lanes[key]!.brought
+            lanes[key]!.brought = Brought()
+            guard run(item, brought, now: now, rows: rows) else { return }
+            lanes[key]!.parked.removeFirst()
         }
         if lanes[key]?.isIdle == true { lanes[key] = nil }
     }
 }
 
-/// What a fetch brought. The outer `nil`: not asked for; the inner: absent.
-struct FetchedRows {
-    let record: [UInt8]??
-    let idempotencyRow: [UInt8]??
+/// What a fetch and a job brought.
+struct Brought {
+    /// The outer `nil`: not asked for; the inner: absent.
+    var record: [UInt8]??
+    var idempotencyRow: [UInt8]??
+    var result: PatchResult?
 }

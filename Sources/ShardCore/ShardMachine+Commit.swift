@@ -35,6 +35,13 @@ extension ShardMachine {
         return EntityEffect(key: effect.key, record: effect.record, idempotencyKey: nil, idempotencyRow: nil).encoded
     }
 
+    /// The log has enough to write before the group that began at `first`. It stays here, and ``takeGroup()`` gives it
+    /// again, with what was appended meanwhile.
+    public mutating func groupKept(from first: Position) {
+        precondition(first > durable && first <= submitted, "only a group that was just taken is kept")
+        submitted = Position(first.rawValue - 1)
+    }
+
     /// The log did not take the group that began at `first`: none of it happened. Its writes are refused with
     /// `problem`, their positions are given back, and whatever was evaluated on top of them is evaluated anew.
     public mutating func groupRefused(
@@ -111,7 +118,7 @@ extension ShardMachine {
     }
 
     /// The shard stops being served here: what the log may have is unknown, all else did not happen. Afterwards nothing
-    /// is in flight, and fetches under way must not be given back.
+    /// is in flight, and fetches and jobs under way must not be given back.
     public mutating func stepDown(_ problem: Problem) {
         let unknown = Problem(
             .outcomeUnknown, "the write was on its way to stable storage when shard \(shard) stopped being served")
@@ -132,6 +139,7 @@ extension ShardMachine {
         effects.removeAll()
         effectBytes = 0
         fetches.removeAll()
+        jobs.removeAll()
     }
 
     private mutating func releaseGated(upTo position: Position) {

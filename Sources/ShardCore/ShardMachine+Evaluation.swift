@@ -2,53 +2,54 @@ import Entities
 import Primitives
 
 extension ShardMachine {
-    /// Evaluates one operation. False: it needs rows that only the disk knows; a fetch for them is queued and nothing
-    /// else has changed.
-    mutating func run(_ item: Item, fetched: FetchedRows?, now: Timestamp, rows: some CommittedRows) -> Bool {
+    /// Evaluates one operation. False: it needs rows that only the disk knows, or may take long; a fetch or a job is
+    /// queued and nothing else has changed.
+    mutating func run(_ item: Item, _ brought: Brought, now: Timestamp, rows: some CommittedRows) -> Bool {
         switch item.work {
-        case .write(let operation): runWrite(operation, item, fetched: fetched, now: now, rows: rows)
-        case .read(let request): runRead(request, item, fetched: fetched, now: now, rows: rows)
+        case .write(let operation): runWrite(operation, item, brought, now: now, rows: rows)
+        case .read(let request): runRead(request, item, brought, now: now, rows: rows)
         }
     }
 
     /// DESIGN §4: idempotency row, then precondition, then operation, then new record.
     private mutating func runWrite(
-        _ operation: WriteOperation, _ item: Item, fetched: FetchedRows?, now: Timestamp, rows: some CommittedRows
+        _ operation: WriteOperation, _ item: Item, _ brought: Brought, now: Timestamp, rows: some CommittedRows
     ) -> Bool {
         if operation.isBlind {
             append(operation, item, current: nil, now: now)
             return true
         }
-        let row = idempotencyRow(of: operation, fetched: fetched, rows: rows)
-        let record = currentRecord(of: operation.key, fetched: fetched, rows: rows)
+        let row = idempotencyRow(of: operation, brought, rows: rows)
+        let record = currentRecord(of: operation.key, brought, rows: rows)
         switch (row, record) {
         case (.failed(let reason), _), (_, .failed(let reason)):
             refuseUnreadable(item, reason: reason)
         case (.notCached, _), (_, .notCached):
             // What an earlier fetch brought is asked for again: a small cache may have dropped it by the next time, and
             // two rows that push each other out would be fetched in turn for ever.
-            let needsRecord = if case .notCached = record { true } else { fetched?.record != nil }
-            let needsRow = if case .notCached = row { true } else { fetched?.idempotencyRow != nil }
+            let needsRecord = if case .notCached = record { true } else { brought.record != nil }
+            let needsRow = if case .notCached = row { true } else { brought.idempotencyRow != nil }
             ask(
                 for: operation.key, recordRow: needsRecord ? StoreRows.entity(operation.key) : nil,
                 idempotencyRow: needsRow
                     ? operation.idempotencyKey.map { StoreRows.idempotency(operation.key, $0) } : nil)
             return false
         case (.known(let row), .known(let current)):
-            decide(operation, item, row: row, current: current, now: now)
+            return decide(operation, item, brought, row: row, current: current, now: now)
         }
         return true
     }
 
     private mutating func decide(
-        _ operation: WriteOperation, _ item: Item, row: IdempotencyRow?, current: StoredRecord?, now: Timestamp
-    ) {
+        _ operation: WriteOperation, _ item: Item, _ brought: Brought, row: IdempotencyRow?, current: StoredRecord?,
+        now: Timestamp
+    ) -> Bool {
         if mutants.has(.idempotencyAfterPrecondition),
             case .refused(let problem, let version) = operation.evaluate(
                 current: current, position: appended.next, now: now, limits: settings.limits)
         {
             settle(item, .refused(problem, currentVersion: version, place(appended)))
-            return
+            return true
         }
         switch ReplayCheck(operation, row: row, now: now) {
         case .replay(let status, let version):
@@ -59,14 +60,37 @@ extension ShardMachine {
         case .mismatch(let problem):
             settle(item, .refused(problem, currentVersion: current?.version, place(settledPosition(of: item.key))))
         case .none:
-            append(operation, item, current: current, now: now)
+            if let result = brought.result, mutants.has(.staleResultUsed) || result.holds(for: current, now: now) {
+                append(operation, item, result)
+            } else if operation.workMax(on: current) > settings.loopPatchWorkBytesMax {
+                ask(forJob: operation, on: current, brought, now: now)
+                return false
+            } else {
+                append(operation, item, current: current, now: now)
+            }
+        }
+        return true
+    }
+
+    /// Appends what a job has made of the entity, or refuses.
+    private mutating func append(_ operation: WriteOperation, _ item: Item, _ result: PatchResult) {
+        statesRead += result.statesRead
+        workLeft -= Limits.turnOperationWorkBytes
+        switch result.evaluation {
+        case .refused:
+            keep(result.known, of: operation.key)
+            append(operation, item, result.evaluation, now: result.now)
+        case .effect(let record, let status):
+            let position = appended.next
+            workLeft -= record?.state.count ?? 0
+            keep(result.known?.at(position), of: operation.key)
+            append(operation, item, .effect(record: record?.at(position), status: status), now: result.now)
         }
     }
 
     /// Evaluates against `current`, and appends the effect or refuses. A blind put passes `nil`: it does not ask.
     private mutating func append(_ operation: WriteOperation, _ item: Item, current: StoredRecord?, now: Timestamp) {
-        let position = appended.next
-        let version = mutants.has(.versionResetOnDelete) && current == nil ? Position(1) : position
+        let version = mutants.has(.versionResetOnDelete) && current == nil ? Position(1) : appended.next
         var state = takeReadState(of: operation.key, current)
         var cost = EvaluationCost()
         let evaluation = operation.evaluate(
@@ -74,10 +98,16 @@ extension ShardMachine {
         workLeft -= cost.work + Limits.turnOperationWorkBytes
         statesRead += cost.statesRead
         keep(state, of: operation.key)
+        append(operation, item, evaluation, now: now)
+    }
+
+    /// - Parameter evaluation: of an effect at the position after ``appended``.
+    private mutating func append(_ operation: WriteOperation, _ item: Item, _ evaluation: Evaluation, now: Timestamp) {
         switch evaluation {
         case .refused(let problem, let version):
             settle(item, .refused(problem, currentVersion: version, place(settledPosition(of: item.key))))
         case .effect(let record, let status):
+            let position = appended.next
             let row = operation.idempotencyKey.map { _ in
                 IdempotencyRow(
                     status: status, version: position,
@@ -121,14 +151,14 @@ extension ShardMachine {
     }
 
     private mutating func runRead(
-        _ request: ReadRequest, _ item: Item, fetched: FetchedRows?, now: Timestamp, rows: some CommittedRows
+        _ request: ReadRequest, _ item: Item, _ brought: Brought, now: Timestamp, rows: some CommittedRows
     ) -> Bool {
         let preconditions: Preconditions
         switch request.kind {
         case .entity(let given): preconditions = given
-        case .outcome(let name): return runOutcome(request.key, name, item, fetched: fetched, now: now, rows: rows)
+        case .outcome(let name): return runOutcome(request.key, name, item, brought, now: now, rows: rows)
         }
-        switch currentRecord(of: request.key, fetched: fetched, rows: rows) {
+        switch currentRecord(of: request.key, brought, rows: rows) {
         case .failed(let reason):
             refuseUnreadable(item, reason: reason)
         case .notCached:
@@ -148,10 +178,10 @@ extension ShardMachine {
     }
 
     private mutating func runOutcome(
-        _ key: EntityKey, _ name: [UInt8], _ item: Item, fetched: FetchedRows?, now: Timestamp,
+        _ key: EntityKey, _ name: [UInt8], _ item: Item, _ brought: Brought, now: Timestamp,
         rows: some CommittedRows
     ) -> Bool {
-        switch idempotencyRow(name, of: key, fetched: fetched, rows: rows) {
+        switch idempotencyRow(name, of: key, brought, rows: rows) {
         case .failed(let reason):
             refuseUnreadable(item, reason: reason)
         case .notCached:
@@ -171,10 +201,26 @@ extension ShardMachine {
     }
 
     private mutating func ask(for key: EntityKey, recordRow: [UInt8]?, idempotencyRow: [UInt8]?) {
-        lastFetch += 1
-        lanes[key, default: Lane()].fetch = lastFetch
+        lastErrand += 1
+        lanes[key, default: Lane()].errand = lastErrand
         fetches.append(
-            Fetch(key: key, number: lastFetch, recordRow: recordRow, idempotencyRow: idempotencyRow))
+            Fetch(key: key, number: lastErrand, recordRow: recordRow, idempotencyRow: idempotencyRow))
+    }
+
+    /// - Parameter brought: kept for the time after the job; a small cache may have dropped those rows by then.
+    private mutating func ask(
+        forJob operation: WriteOperation, on current: StoredRecord?, _ brought: Brought, now: Timestamp
+    ) {
+        lastErrand += 1
+        var brought = brought
+        brought.result = nil
+        lanes[operation.key, default: Lane()].errand = lastErrand
+        lanes[operation.key]!.brought = brought
+        lanes[operation.key]!.patchBytes = operation.byteCount + (current?.state.count ?? 0)
+        jobs.append(
+            PatchJob(
+                key: operation.key, number: lastErrand, operation: operation, current: current, now: now,
+                limits: settings.limits))
     }
 
     /// Answers without an effect. What was seen through the overlay rests on positions that are not applied yet, and
@@ -213,25 +259,25 @@ private enum Resolved<Value> {
 
 extension ShardMachine {
     private func currentRecord(
-        of key: EntityKey, fetched: FetchedRows?, rows: some CommittedRows
+        of key: EntityKey, _ brought: Brought, rows: some CommittedRows
     ) -> Resolved<StoredRecord> {
         if case .known(let record) = lanes[key]?.overlay { return .known(record) }
-        if let bytes = fetched?.record { return decode(bytes) { StoredRecord(decoding: $0) } }
+        if let bytes = brought.record { return decode(bytes) { StoredRecord(decoding: $0) } }
         return resolve(rows.lookup(StoreRows.entity(key))) { StoredRecord(decoding: $0) }
     }
 
     private func idempotencyRow(
-        of operation: WriteOperation, fetched: FetchedRows?, rows: some CommittedRows
+        of operation: WriteOperation, _ brought: Brought, rows: some CommittedRows
     ) -> Resolved<IdempotencyRow> {
         guard let name = operation.idempotencyKey else { return .known(nil) }
-        return idempotencyRow(name, of: operation.key, fetched: fetched, rows: rows)
+        return idempotencyRow(name, of: operation.key, brought, rows: rows)
     }
 
     private func idempotencyRow(
-        _ name: [UInt8], of key: EntityKey, fetched: FetchedRows?, rows: some CommittedRows
+        _ name: [UInt8], of key: EntityKey, _ brought: Brought, rows: some CommittedRows
     ) -> Resolved<IdempotencyRow> {
         if let pending = lanes[key]?.pendingRows.last(where: { $0.key == name }) { return .known(pending.row) }
-        if let bytes = fetched?.idempotencyRow { return decode(bytes) { IdempotencyRow(decoding: $0) } }
+        if let bytes = brought.idempotencyRow { return decode(bytes) { IdempotencyRow(decoding: $0) } }
         return resolve(rows.lookup(StoreRows.idempotency(key, name))) { IdempotencyRow(decoding: $0) }
     }
 

@@ -11,7 +11,7 @@ extension ShardMachine {
     /// finished.
     public mutating func carryOn(now: Timestamp, rows: some CommittedRows) {
         while workLeft > 0, let key = stalled.popFirst() {
-            if lanes[key]?.fetch == nil { runParked(key, now: now, rows: rows) }
+            if lanes[key]?.errand == nil { runParked(key, now: now, rows: rows) }
         }
         while workLeft > 0, stalled.isEmpty {
             let item = mutants.has(.waitingOrderLost) ? waiting.popLast() : waiting.popFirst()

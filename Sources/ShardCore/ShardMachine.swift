@@ -13,8 +13,8 @@ public typealias Ticket = UInt64
 /// 1. ``write(_:ticket:now:arrival:rows:)`` and ``read(_:ticket:now:arrival:rows:)`` evaluate an operation at once,
 ///    against committed rows overlaid with the queue's own pending effects, so that many updates of one entity in one
 ///    group each see the one before.
-/// 2. ``takeGroup()`` hands effects to the log, in position order; ``groupRefused(from:problem:now:rows:)`` takes one
-///    back.
+/// 2. ``takeGroup()`` hands effects to the log, in position order; ``groupKept(from:)`` takes one back for a moment,
+///    ``groupRefused(from:problem:now:rows:)`` for good.
 /// 3. ``logDurable(upTo:)`` is the log's word that positions are on stable storage: the commit rule of an unreplicated
 ///    shard.
 /// 4. ``takeCommit()`` hands committed effects to the store as one batch; ``applied(upTo:)`` says that they are
@@ -22,6 +22,7 @@ public typealias Ticket = UInt64
 /// 5. ``nextAnswer()`` releases what may now be said. An answer that rests on a position, whether a success or a
 ///    refusal seen through the overlay, waits until that position is applied.
 /// 6. ``nextFetch()`` asks for rows that only the disk knows; only that entity's queue waits for them.
+/// 7. ``nextJob()`` asks for the evaluation of a patch that may take long; again only that entity's queue waits.
 ///
 /// What one turn of the owner's thread evaluates is bounded by ``workLeft``: operations beyond it wait, in order, for
 /// ``carryOn(now:rows:)``.
@@ -54,7 +55,9 @@ public struct ShardMachine {
     /// Answers that may go out.
     var ready = Deque<(Ticket, Answer)>()
     var fetches = Deque<Fetch>()
-    var lastFetch: UInt64 = 0
+    var jobs = Deque<PatchJob>()
+    /// The number of the last fetch or job.
+    var lastErrand: UInt64 = 0
     /// Entities with something in flight. Never iterated: only looked up.
     var lanes: [EntityKey: Lane] = [:]
 
@@ -76,6 +79,8 @@ public struct ShardMachine {
     /// What came while the shard was frozen, in order; nothing of it is evaluated.
     var held = Deque<Item>()
 
+    /// The last operation that came was refused because the shard's queue takes no more, whatever the entity.
+    public internal(set) var isFull = false
     /// Operations admitted and not yet answered, those that are held among them, and what they hold.
     public internal(set) var queuedItems = 0
     public internal(set) var queuedBytes = 0
@@ -88,19 +93,27 @@ public struct ShardMachine {
         public var queueBytesMax: Int
         public var queueAgeMillisecondsMax: UInt64
         public var idempotencyRetentionSeconds: UInt64
+        /// A patch that may take more is evaluated off the owner's thread, in bytes of work.
+        public var loopPatchWorkBytesMax: Int
+        /// What the patches of one entity that wait may read in sum, in bytes.
+        public var entityQueueBytesMax: Int
 
         public init(
             limits: EntityLimits = EntityLimits(),
             queueItemsMax: Int = Limits.queueItemsMax,
             queueBytesMax: Int = Limits.queueBytesMax,
             queueAgeMillisecondsMax: UInt64 = Limits.queueAgeMillisecondsMax,
-            idempotencyRetentionSeconds: UInt64 = Limits.idempotencyRetentionSeconds
+            idempotencyRetentionSeconds: UInt64 = Limits.idempotencyRetentionSeconds,
+            loopPatchWorkBytesMax: Int = Limits.loopPatchWorkBytesMax,
+            entityQueueBytesMax: Int = Limits.entityQueueBytesMax
         ) {
             self.limits = limits
             self.queueItemsMax = queueItemsMax
             self.queueBytesMax = queueBytesMax
             self.queueAgeMillisecondsMax = queueAgeMillisecondsMax
             self.idempotencyRetentionSeconds = idempotencyRetentionSeconds
+            self.loopPatchWorkBytesMax = loopPatchWorkBytesMax
+            self.entityQueueBytesMax = entityQueueBytesMax
         }
     }
 
@@ -125,7 +138,9 @@ public struct ShardMachine {
     }
 
     /// Nothing is in flight and nothing waits to be taken out.
-    public var isIdle: Bool { queuedItems == 0 && effects.isEmpty && ready.isEmpty && fetches.isEmpty }
+    public var isIdle: Bool {
+        queuedItems == 0 && effects.isEmpty && ready.isEmpty && fetches.isEmpty && jobs.isEmpty
+    }
 
     /// The next answer that may go out, in the order of release.
     public mutating func nextAnswer() -> (ticket: Ticket, answer: Answer)? { ready.popFirst() }
@@ -135,6 +150,16 @@ public struct ShardMachine {
 
     /// The next rows to read off the loop. Each is given back by `fetched` or `fetchFailed`, exactly once.
     public mutating func nextFetch() -> Fetch? { fetches.popFirst() }
+
+    /// Whether there are patches to evaluate off the loop.
+    public var wantsJob: Bool { !jobs.isEmpty }
+
+    /// The next patch to evaluate off the loop. Each is given back by ``finished(_:now:at:rows:)``, exactly once.
+    public mutating func nextJob() -> PatchJob? {
+        guard var job = jobs.popFirst() else { return nil }
+        job.known = takeReadState(of: job.key, job.current)
+        return job
+    }
 
     func place(_ position: Position) -> ShardPosition { ShardPosition(shard: shard, position: position) }
 }
@@ -184,12 +209,14 @@ struct Lane {
     var pendingEffects = 0
     /// Rows of Idempotency-Keys whose effect is not yet applied, oldest first.
     var pendingRows: [(key: [UInt8], row: IdempotencyRow)] = []
-    /// Operations behind a fetch, in order; the first is the one that the fetch is for.
+    /// Operations behind a fetch or a job, in order; the first is the one that it is for.
     var parked = Deque<Item>()
-    /// The number of that fetch.
-    var fetch: UInt64?
+    /// The number of that fetch or job.
+    var errand: UInt64?
     /// What it brought, until the first one is evaluated.
-    var fetched: FetchedRows?
+    var brought = Brought()
+    /// What the last patch that was evaluated off the loop read: its document and the state.
+    var patchBytes = 0
 
     var isIdle: Bool { pendingEffects == 0 && parked.isEmpty }
 }

@@ -198,6 +198,21 @@ import Testing
         #expect(rig.queue.byteCount == LogLayout.recordBytes(storing: 900))
     }
 
+    /// Small batches go before large ones where much is waiting.
+    @Test func aLargeBatchIsOfferedAgainLater() {
+        var configuration = Rig.smallConfiguration()
+        configuration.largeBatchBytes = 500
+        configuration.crowdedBytes = 1_000
+        configuration.queueBytesMax = 10_000
+        var rig = Self.ready(configuration)
+        #expect(rig.submit(0, [Self.bytes(700)]) == .accepted)
+        #expect(rig.submit(0, [Self.bytes(700)]) == .accepted)
+        #expect(rig.submit(1, [Self.bytes(700)]) == .later)
+        #expect(rig.submit(1, [Self.bytes(100)]) == .accepted)
+        rig.run()
+        #expect(rig.submit(1, [Self.bytes(700)]) == .accepted)
+    }
+
     @Test func aLogThatNobodyFlushesRefusesInTheEnd() {
         var configuration = Rig.smallConfiguration()
         configuration.liveBytesMax = 3 * configuration.segmentBytes

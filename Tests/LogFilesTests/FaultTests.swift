@@ -155,7 +155,7 @@ private final class FaultyExecutor: StepExecutor, @unchecked Sendable {
                 #expect(witness.waitFor(0, position), "what was accepted is durable all the same")
                 position += 1
             case .storageFull: refused = true
-            case .queueFull, .stopped: break
+            case .later, .queueFull, .stopped: break
             }
         }
         #expect(refused)

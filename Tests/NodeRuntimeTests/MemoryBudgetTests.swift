@@ -58,7 +58,7 @@ import Testing
     }
 
     @Test func fetchesTakeTurns() {
-        var slots = FetchSlots(max: 2)
+        var slots = ErrandSlots(max: 2)
         slots.begin()
         slots.begin()
         #expect(slots.isFull)

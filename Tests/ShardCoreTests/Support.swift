@@ -72,8 +72,16 @@ struct Bench {
 
     mutating func fetch(record: [UInt8]? = nil, idempotencyRow: [UInt8]? = nil) -> Fetch? {
         guard let fetch = machine.nextFetch() else { return nil }
-        machine.fetched(fetch, record: record, idempotencyRow: idempotencyRow, now: now, rows: rows)
+        machine.fetched(fetch, record: record, idempotencyRow: idempotencyRow, now: now, at: arrival, rows: rows)
         return fetch
+    }
+
+    /// Evaluates what waits to be evaluated off the loop; false where nothing does.
+    @discardableResult
+    mutating func work() -> Bool {
+        guard let job = machine.nextJob() else { return false }
+        machine.finished(job.run(), now: now, at: arrival, rows: rows)
+        return true
     }
 
     mutating func refuse(from first: UInt64) {

@@ -16,6 +16,10 @@ final class ShardLine {
     var isUnfinished = false
     /// Its machine wants rows and waits for its turn to fetch them.
     var waitsToFetch = false
+    /// Its machine has a patch to evaluate off the loop, and waits for its turn.
+    var waitsForJob = false
+    /// Its effects wait until the log has less to write.
+    var waitsForLog = false
     /// What of its loop's account its effects are charged.
     private var effectCharge = 0
     /// Follows the shard's commits while it moves away.

@@ -53,7 +53,8 @@ final class ShardLoop: @unchecked Sendable {
     private var renewalScheduled = false
     /// Shards with operations that wait for that, in the order in which they come to their turn.
     private var unfinished = Deque<Int>()
-    private var fetches: FetchSlots
+    private var fetches: ErrandSlots
+    private var jobs = ErrandSlots(max: Limits.patchJobsMax)
     /// Answers of this turn, by the loop that they go to.
     private var outgoing: [[Delivery]] = []
 
@@ -82,7 +83,7 @@ final class ShardLoop: @unchecked Sendable {
         self.flushes = flushes
         self.settings = settings
         self.memory = memory
-        fetches = FetchSlots(max: fetchesMax)
+        fetches = ErrandSlots(max: fetchesMax)
         self.failure = failure
         lines = Array(repeating: nil, count: shardCount)
     }
@@ -235,6 +236,7 @@ final class ShardLoop: @unchecked Sendable {
 
     private func refuse(_ arrival: Arrival, _ host: ShardHost, _ problem: Problem) {
         let place = ShardPosition(shard: arrival.shard, position: host.appliedPosition)
+        if line.machine.isFull { line.host.noteOverload() }
         send(Delivery(target: arrival.target, answer: .refused(problem, currentVersion: nil, place)))
         scheduleTurn()
     }
@@ -311,38 +313,65 @@ final class ShardLoop: @unchecked Sendable {
 
     /// The line's new effects go to the log, as one batch.
     private func handOver(_ line: ShardLine) {
-        guard let group = line.machine.takeGroup() else { return }
+        guard !line.waitsForLog, let group = line.machine.takeGroup() else { return }
         let batch = AppendBatch(
             lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
             time: time.now())
-        guard let problem = refusal(of: batch) else { return }
+        let problem: Problem
+        switch offer(batch) {
+        case .taken: return
+        case .later: return wait(line, group)
+        case .refused(let reason):
+            if reason.code == .overloaded { line.host.noteOverload() }
+            problem = reason
+        }
         evaluating(line) {
             $0.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
         }
         handOver(line)
     }
 
-    /// Why the node takes no more writes, or `nil` where the log has taken the batch.
-    private func refusal(of batch: AppendBatch) -> Problem? {
+    /// The line's effects are offered to the log again in a moment, and those of no other line wait for them.
+    private func wait(_ line: ShardLine, _ group: AppendGroup) {
+        line.machine.groupKept(from: group.first)
+        line.waitsForLog = true
+        let number = Int(line.host.shard.rawValue)
+        eventLoop.scheduleTask(in: .milliseconds(Limits.logOfferMilliseconds)) { [self] in
+            guard let line = lines[number] else { return }
+            line.waitsForLog = false
+            carryOn(line)
+        }
+    }
+
+    private enum Offer {
+        case taken
+        case later
+        case refused(Problem)
+    }
+
+    private func offer(_ batch: AppendBatch) -> Offer {
         let full = Problem(
             .storageFull, "the node's disk is full; reads go on, and writes resume by themselves when there is space")
-        if space.isFull || flushes.storesWaitForSpace { return full }
+        if space.isFull || flushes.storesWaitForSpace { return .refused(full) }
         if flushes.storesWaitForDescriptors {
-            return Problem(.overloaded, "the node has no file descriptor left to write with; try again shortly")
+            return .refused(
+                Problem(.overloaded, "the node has no file descriptor left to write with; try again shortly"))
         }
         if !flushes.hasRoomForWrites {
-            return Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly")
+            return .refused(
+                Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly"))
         }
         switch log.submit(batch, wakes: false) {
-        case .accepted: return nil
-        case .storageFull: return full
+        case .accepted: return .taken
+        case .later: return .later
+        case .storageFull: return .refused(full)
         case .queueFull:
             return Problem(.overloaded, "the node's log has all the writes that it can hold; try again shortly")
         case .stopped: return Problem(.shuttingDown, "the node is shutting down")
         }
     }
 
-    /// Takes out of the machine what may leave it: answers and fetches.
+    /// Takes out of the machine what may leave it: answers, fetches and jobs.
     private func drain(_ line: ShardLine) {
         while let (ticket, answer) = line.machine.nextAnswer() {
             if case .refused(let problem, _, _) = answer, problem.code == .overloaded { line.host.noteOverload() }
@@ -370,6 +399,7 @@ final class ShardLoop: @unchecked Sendable {
             drain(line)
             line.outbound?.lookAtDrain(line)
         }
+        startJobs(line)
         sendOutgoing()
     }
 
@@ -451,7 +481,8 @@ final class ShardLoop: @unchecked Sendable {
             switch result {
             case .success(let rows):
                 machine.fetched(
-                    fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), rows: line.rows)
+                    fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), at: NodeTime.monotonic(),
+                    rows: line.rows)
             case .failure(let error):
                 machine.fetchFailed(fetch, reason: "\(error)", now: time.now(), rows: line.rows)
             }
@@ -481,3 +512,36 @@ final class ShardLoop: @unchecked Sendable {
         for delivery in answers { delivery.target.sink.flushAnswers() }
     }
 }
+    // MARK: Patches that may take long
+
+    private func startJobs(_ line: ShardLine) {
+        // What they make would only wait for the log.
+        guard !line.waitsForLog else { return }
+        while !jobs.isFull, let job = line.machine.nextJob() { start(job, Int(line.host.shard.rawValue)) }
+        guard line.machine.wantsJob, !line.waitsForJob else { return }
+        line.waitsForJob = true
+        jobs.wait(Int(line.host.shard.rawValue))
+    }
+
+    private func jobEnded() {
+        jobs.end()
+        while let number = jobs.next() {
+            guard let line = lines[number] else { continue }
+            line.waitsForJob = false
+            startJobs(line)
+        }
+    }
+
+    private func start(_ job: PatchJob, _ number: Int) {
+        jobs.begin()
+        patchPool.run(job) { result in self.eventLoop.execute { self.finish(result, number) } }
+    }
+
+    private func finish(_ result: PatchResult, _ number: Int) {
+        defer { jobEnded() }
+        guard let line = lines[number], line.host.takesRequests else { return }
+        evaluating(line) { $0.finished(result, now: time.now(), at: NodeTime.monotonic(), rows: line.rows) }
+        touch(line, number)
+        turn()
+    }
+

@@ -54,9 +54,10 @@ extension Node {
 
     /// Moves one shard's groups, commits and fetches on.
     private func carry(_ shard: Shard, _ log: NodeLog) {
-        while let group = shard.machine.takeGroup() { append(group, shard, log) }
+        while !shard.waitsForLog, let group = shard.machine.takeGroup() { append(group, shard, log) }
         if !shard.isApplying, let commit = shard.machine.takeCommit() { apply(commit, shard) }
         while let fetch = shard.machine.nextFetch() { begin(fetch, shard) }
+        while !shard.waitsForLog, let job = shard.machine.nextJob() { begin(job, shard) }
     }
 
     private func append(_ group: AppendGroup, _ shard: Shard, _ log: NodeLog) {
@@ -72,6 +73,16 @@ extension Node {
                 "shard \(group.shard): appends \(group.payloads.count) from \(group.first)"
             }
             shard.uncommitted += group.payloads.map { ($0, runID) }
+            return
+        case .later:
+            world.probes.reached(.groupKept)
+            shard.machine.groupKept(from: group.first)
+            shard.waitsForLog = true
+            schedule(after: Span.millisecond) { [self] in
+                shard.waitsForLog = false
+                shard.isTouched = true
+                pump()
+            }
             return
         case .storageFull:
             world.probes.reached(.diskFullAnswered)
@@ -124,6 +135,18 @@ extension Node {
         }
     }
 
+    // MARK: Patches that may take long
+
+    private func begin(_ job: PatchJob, _ shard: Shard) {
+        world.probes.reached(.evaluatedOffTheLoop)
+        schedule(after: 1 + random.below(options.jobNanoseconds)) { [self] in
+            guard self.shard(shard.machine.shard) === shard else { return }
+            shard.isTouched = true
+            shard.machine.finished(job.run(), now: now, at: clock.monotonic, rows: shard.store)
+            pump()
+        }
+    }
+
     // MARK: Fetches
 
     private func begin(_ fetch: Fetch, _ shard: Shard) {
@@ -139,7 +162,7 @@ extension Node {
                 shard.machine.fetched(
                     fetch, record: fetch.recordRow.flatMap { shard.store.fetch($0) },
                     idempotencyRow: fetch.idempotencyRow.flatMap { shard.store.fetch($0) }, now: now,
-                    rows: shard.store)
+                    at: clock.monotonic, rows: shard.store)
             }
             pump()
         }

@@ -31,6 +31,8 @@ final class Node {
         /// The place in the log of the last durable record, for the store's mark.
         var durableLSN = LSN.zero
         var isApplying = false
+        /// Its effects wait until the log has less to write.
+        var waitsForLog = false
         /// The machine was called since the last pump: only then can there be something to take out of it.
         var isTouched = true
         /// Operations of it wait for a turn that will come.

@@ -31,6 +31,8 @@ public struct SimulationOptions: Sendable {
     public var diskErrorEvery: UInt64
     /// What a shard evaluates in one turn, in bytes of work.
     public var turnWorkBytes = Limits.turnWorkBytesMax
+    /// What a patch off the loop takes at most.
+    public var jobNanoseconds = Span.millisecond
     /// The cluster; `nil`: one node alone.
     public var cluster: ClusterShape?
     public var moveSource = MoveSource.Settings()
@@ -119,6 +121,9 @@ public struct SimulationOptions: Sendable {
         var ahead = random
         log.gatherNanoseconds = Span.microsecond * [0, 0, 100, 1_000][ahead.below(4)]
         turnWorkBytes = [1, 1_200, 6_000, Limits.turnWorkBytesMax][ahead.below(4)]
+        (log.largeBatchBytes, log.crowdedBytes) = [(200, 400), (1_000, 1), (64 << 10, 1 << 20)][ahead.below(3)]
+        jobNanoseconds = Span.millisecond * [1, 20, 200][ahead.below(3)]
+        shard.loopPatchWorkBytesMax = [0, 300, 2_000, Limits.loopPatchWorkBytesMax][ahead.below(4)]
     }
 }
 

@@ -84,17 +84,24 @@ final class Counters: Workload {
     func next(for client: Int, _ context: WorkloadContext) -> Work {
         let key = context.anyKey("counter")
         if context.random.chance(1, in: 4) { return .one(.read(context.get(key))) }
-        let id = context.nextID()
+        guard context.random.chance(1, in: 4) else {
+            let id = context.nextID()
+            return .one(increment(key, id, context), id: id)
+        }
+        // Several at once, so that they wait behind each other.
+        let ids = (0..<(2 + context.random.below(6))).map { _ in context.nextID() }
+        return Work(body: .lines(ids.map { increment(key, $0, context) }), ids: ids)
+    }
+
+    private func increment(_ key: EntityKey, _ id: UInt64, _ context: WorkloadContext) -> Line {
         let document = """
             {"do":[{"increment":"/n","by":1},{"set":"/op","to":\(id)}],"else-create":{"n":0,"op":0}}
             """
         let keyed = context.random.chance(2, in: 3)
-        return .one(
-            .write(
-                WriteOperation(
-                    key: key, action: .patch(.update, document: Array(document.utf8)),
-                    idempotencyKey: keyed ? Array(String(id).utf8) : nil)),
-            id: id)
+        return .write(
+            WriteOperation(
+                key: key, action: .patch(.update, document: Array(document.utf8)),
+                idempotencyKey: keyed ? Array(String(id).utf8) : nil))
     }
 
     /// Acknowledged increments are all in the end's count: each has an effect of its own, and effects count up by one.

@@ -62,6 +62,7 @@ public enum Probe: UInt8, CaseIterable, Sendable {
     case corruptionDetected, diskFullAnswered, processEndedOnLogError, storeUnreadable
     case storeFlushFailed, expiredSeen, rewoundWallClock, pausedMidGroup, unknownOutcomeTookEffect
     case unknownOutcomeDidNot, deletedAndCreatedAgain, pageResumed, outcomeRead, versionConflict, waitedForTurn
+    case evaluatedOffTheLoop, groupKept
     case idleStart, clockRefused, drained
     // Of clusters only.
     case forwarded, notOwner, sentOn, forwardLost, handedOver, handoverUnknown, thawed, moveCancelled, copyInstalled
