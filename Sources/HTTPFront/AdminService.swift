@@ -10,6 +10,8 @@ final class AdminService: RequestService {
     /// Nothing of it is about one entity.
     var requestsMayOvertake: Bool { false }
 
+    func expectedAnswerBytes(of key: EntityKey) -> Int? { nil }
+
     func position(of key: EntityKey) -> ShardPosition? { nil }
 
     /// What was asked is carried out to its end, and nobody is told.

@@ -163,9 +163,9 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         if backend.requestsMayOvertake { keysInFlight.insert(line.key) }
         switch line {
         case .read(let request):
+            let expected = max(readAnswerBytes, backend.expectedAnswerBytes(of: request.key) ?? 0)
             let target = append(
-                request.key, isWrite: false, byteCount: 0, answerBytes: readAnswerBytes, charge: charge, isRun: true,
-                now)
+                request.key, isWrite: false, byteCount: 0, answerBytes: expected, charge: charge, isRun: true, now)
             backend.read(request, replyTo: target)
         case .write(let operation):
             let target = append(

@@ -65,7 +65,7 @@ extension ConnectionHandler {
     /// What the answer to a request is taken to hold until it is known.
     func expectedAnswerBytes(_ work: Work) -> Int {
         switch work {
-        case .read: readAnswerBytes
+        case .read(let request): max(readAnswerBytes, service.expectedAnswerBytes(of: request.key) ?? 0)
         case .write(let draft): draft.wantsRepresentation ? readAnswerBytes : FrontLimits.plainAnswerBytes
         case .list: FrontLimits.pageAnswerBytes
         case .admin: FrontLimits.adminAnswerBytes

@@ -26,6 +26,10 @@ public protocol EntityBackend: AnyObject, Sendable {
     /// Why a write of this key would be refused for want of room, where that is known before its body has come.
     func overload(of key: EntityKey) -> Problem?
 
+    /// What an answer with the entity's state is likely to hold, in bytes, where it was large when it was last read;
+    /// `nil`: it was small, or nothing is known. Only how much is asked for at a time rests on it.
+    func expectedAnswerBytes(of key: EntityKey) -> Int?
+
     /// The `Keystead-Position` to put on a refusal that the front makes by itself about a sound key (a bad condition,
     /// a body too large, …): a position at which nothing of this request had happened. `nil` where this node cannot
     /// know it.

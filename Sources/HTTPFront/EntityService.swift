@@ -11,6 +11,8 @@ final class EntityService<Backend: EntityBackend>: RequestService {
 
     var requestsMayOvertake: Bool { backend.requestsMayOvertake }
 
+    func expectedAnswerBytes(of key: EntityKey) -> Int? { backend.expectedAnswerBytes(of: key) }
+
     func position(of key: EntityKey) -> ShardPosition? { backend.currentPosition(of: key) }
 
     func run(_ work: consuming Work, body: consuming [UInt8], replyTo sink: any ConnectionSink, slot: UInt64) {

@@ -170,6 +170,9 @@ protocol RequestService: AnyObject, Sendable {
     /// The connection has closed, with work of long duration under way.
     func callerLeft(_ sink: any ConnectionSink)
 
+    /// As ``EntityBackend/expectedAnswerBytes(of:)``.
+    func expectedAnswerBytes(of key: EntityKey) -> Int?
+
     /// For a refusal that the connection makes by itself.
     func position(of key: EntityKey) -> ShardPosition?
 }

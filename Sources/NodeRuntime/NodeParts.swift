@@ -150,7 +150,9 @@ final class NodeParts: Sendable {
         ballast.keep()
         space = Self.guardSpace(configuration.dataDirectory, ballast, flushes, log, logger)
         allocator = AllocatorCare(budget: memory.budget, pool: readPool) { flushes.flushCount }
-        loops = Self.makeLoops(group, time, log, readPool, space, flushes, ring, configuration, memory, failure)
+        let sizes = ReadSizes()
+        loops = Self.makeLoops(
+            group, time, log, readPool, patchPool, sizes, space, flushes, ring, configuration, memory, failure)
         router.loops.withLockedValue { [loops] in $0 = loops }
         lists = NodeLists(
             lister: Lister(table: table, time: time, pageBytesMax: memory.shares.listPageBytes), memory: memory,
@@ -165,8 +167,8 @@ final class NodeParts: Sendable {
             configuration, membership, metadata, movers: movers, group: group, logger: logger)
         backend = NodeBackend(
             ringSeed: membership.ringSeed, limits: configuration.entityLimits, hasPeers: !isAlone, table: table,
-            loops: loops, time: time, calls: calls, readPool: readPool, lists: lists, forwarder: cluster.forwarder,
-            memory: memory, logger: logger)
+            loops: loops, time: time, calls: calls, readPool: readPool, sizes: sizes, lists: lists,
+            forwarder: cluster.forwarder, memory: memory, logger: logger)
         for loop in loops {
             let own = table.hosts.filter { Int($0.shard.rawValue) % loops.count == loop.index }
             loop.start(hosts: own, peers: loops, elsewhere: cluster.forwarder)
@@ -191,8 +193,9 @@ final class NodeParts: Sendable {
 
     private static func makeLoops(
         _ group: MultiThreadedEventLoopGroup, _ time: NodeTime, _ log: NodeLog, _ pool: NIOThreadPool,
-        _ space: SpaceGuard, _ flushes: FlushCoordinator, _ ring: Ring, _ configuration: NodeConfiguration,
-        _ memory: NodeMemory, _ failure: @escaping @Sendable (ShardID, String) -> Void
+        _ patchPool: PatchPool, _ sizes: ReadSizes, _ space: SpaceGuard, _ flushes: FlushCoordinator, _ ring: Ring,
+        _ configuration: NodeConfiguration, _ memory: NodeMemory,
+        _ failure: @escaping @Sendable (ShardID, String) -> Void
     ) -> [ShardLoop] {
         let settings = ShardMachine.Settings(
             limits: configuration.entityLimits, queueBytesMax: memory.shares.shardQueueBytes,
@@ -200,7 +203,7 @@ final class NodeParts: Sendable {
         return Array(group.makeIterator()).enumerated().map { index, eventLoop in
             ShardLoop(
                 index: index, eventLoop: eventLoop, shardCount: ring.shardCount, time: time, log: log,
-                fetchPool: pool, space: space, flushes: flushes, settings: settings,
+                fetchPool: pool, patchPool: patchPool, sizes: sizes, space: space, flushes: flushes, settings: settings,
                 memory: memory.loops.account(of: eventLoop), fetchesMax: memory.fetchesMax, failure: failure)
         }
     }
@@ -292,10 +295,10 @@ final class NodeParts: Sendable {
         EndSignals.shared.note(.reads)
         try? await lists.shutdown()
         try? await readPool.shutdownGracefully()
+        try? await patchPool.shutdown()
         EndSignals.shared.note(.disk)
         try await NIOThreadPool.singleton.runIfActive { self.flushAndClose() }
     }
-        try? await patchPool.shutdown()
 
     /// A run that has written has put the data on its clock already, so the rest of its time counts too: what expired
     /// in it stays so under a clock that is set back. An idle run leaves the data's time alone.

@@ -51,6 +51,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
 
     // MARK: EntityBackend
 
+    func expectedAnswerBytes(of key: EntityKey) -> Int? { nil }
+
     func currentPosition(of key: EntityKey) -> ShardPosition? { here }
 
     func overload(of key: EntityKey) -> Problem? { overload }

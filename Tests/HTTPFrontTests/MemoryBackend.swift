@@ -16,6 +16,8 @@ final class MemoryBackend: EntityBackend {
     let requestsMayOvertake = false
     private let contents = NIOLockedValueBox(Contents())
 
+    func expectedAnswerBytes(of key: EntityKey) -> Int? { nil }
+
     func currentPosition(of key: EntityKey) -> ShardPosition? { nil }
 
     func overload(of key: EntityKey) -> Problem? { nil }

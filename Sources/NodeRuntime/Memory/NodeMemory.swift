@@ -23,6 +23,11 @@ struct NodeMemory: Sendable {
         MemoryHold(shares.pageWorstBytes(entityBytesMax: entityBytesMax), of: budget, as: .large)
     }
 
+    /// For what is read for an answer; `nil` where there is no room.
+    func hold(_ bytes: Int) -> MemoryHold? {
+        MemoryHold(bytes, of: budget, as: MemoryRank(bytes: bytes, isRead: true))
+    }
+
     /// Pages that half of the callers' share has room for.
     var pagesMax: Int { shares.callerBytes / 2 / shares.pageWorstBytes(entityBytesMax: entityBytesMax) }
 

@@ -19,6 +19,7 @@ final class NodeBackend: EntityBackend {
     private let time: NodeTime
     private let calls: CallCount
     private let readPool: NIOThreadPool
+    private let sizes: ReadSizes
     private let lists: NodeLists
     private let fanOut: ListFanOut
     private let forwarder: Forwarder
@@ -31,8 +32,8 @@ final class NodeBackend: EntityBackend {
     /// - Parameter hasPeers: whether there are, or may come to be, other nodes to send requests to.
     init(
         ringSeed: UInt64, limits: EntityLimits, hasPeers: Bool, table: ShardTable, loops: [ShardLoop], time: NodeTime,
-        calls: CallCount, readPool: NIOThreadPool, lists: NodeLists, forwarder: Forwarder, memory: NodeMemory,
-        logger: Logger
+        calls: CallCount, readPool: NIOThreadPool, sizes: ReadSizes, lists: NodeLists, forwarder: Forwarder,
+        memory: NodeMemory, logger: Logger
     ) {
         self.ringSeed = ringSeed
         self.limits = limits
@@ -42,6 +43,7 @@ final class NodeBackend: EntityBackend {
         self.time = time
         self.calls = calls
         self.readPool = readPool
+        self.sizes = sizes
         self.forwarder = forwarder
         self.memory = memory
         self.logger = logger
@@ -62,6 +64,10 @@ final class NodeBackend: EntityBackend {
         case .elsewhere: false
         case .unavailable: true
         }
+    }
+
+    func expectedAnswerBytes(of key: EntityKey) -> Int? {
+        sizes.bytes(of: key.ringHash).map { $0 / ReadSizes.copies }
     }
 
     func currentPosition(of key: EntityKey) -> ShardPosition? {
@@ -135,31 +141,61 @@ final class NodeBackend: EntityBackend {
     }
 
     /// On the connection's loop with what is cached, else on a thread of the read pool.
+    ///
+    /// - Parameter hold: of what the entity held when it was last read.
     private func readEntity(
         _ arrival: Arrival, _ request: ReadRequest, _ preconditions: Preconditions, _ host: ShardHost,
-        tier: ReadSource
+        tier: ReadSource, _ hold: MemoryHold? = nil
     ) {
         do {
             for _ in 0..<Self.absenceRetriesMax {
                 guard let read = try host.read(request.key, from: tier) else { continue }
                 switch read {
-                case .notCached:
-                    return offLoop(arrival.target) {
-                        self.readEntity(arrival, request, preconditions, host, tier: .disk)
-                    }
+                case .notCached: return readOffLoop(arrival, request, preconditions, host)
                 case .found(let record, let position):
-                    guard tier == .disk else { return answer(arrival, record, at: position, preconditions, host) }
                     // It is handed to the connection's loop, where others may wait before it.
-                    guard let hold = hold(record) else { return deliver(noMemory(host), arrival.target) }
+                    let bytes = ReadSizes.answerBytes(of: record.encodedCount)
+                    if tier == .disk { sizes.note(request.key.ringHash, bytes: bytes) }
+                    guard tier == .disk || bytes > Limits.memorySmallBytesMax else {
+                        return answer(arrival, record, at: position, preconditions, host)
+                    }
+                    guard let hold = grow(hold, to: bytes) else { return deliver(noMemory(host), arrival.target) }
                     return answer(arrival, record, at: position, preconditions, host, hold)
                 case .absent(let position):
+                    hold?.giveBack()
                     return answer(arrival, nil, at: position, preconditions, host)
                 }
             }
+            hold?.giveBack()
             dispatch(arrival)
         } catch {
+            hold?.giveBack()
             refuseUnreadable(arrival, host, error)
         }
+    }
+
+    /// A large entity is not read for nothing: without room for its answer it is refused before.
+    private func readOffLoop(
+        _ arrival: Arrival, _ request: ReadRequest, _ preconditions: Preconditions, _ host: ShardHost
+    ) {
+        var hold: MemoryHold?
+        if let bytes = sizes.bytes(of: request.key.ringHash) {
+            hold = memory.hold(bytes)
+            guard hold != nil else { return deliver(noMemory(host), arrival.target) }
+        }
+        offLoop(arrival.target, hold) { [hold] in
+            self.readEntity(arrival, request, preconditions, host, tier: .disk, hold)
+        }
+    }
+
+    /// A hold of `bytes`; `nil` where there is no room, and then nothing is held.
+    private func grow(_ hold: MemoryHold?, to bytes: Int) -> MemoryHold? {
+        if var hold, hold.bytes >= memory.budget.bounds.clamped(bytes) {
+            hold.shrink(to: bytes)
+            return hold
+        }
+        hold?.giveBack()
+        return memory.hold(bytes)
     }
 
     private func answer(
@@ -174,11 +210,6 @@ final class NodeBackend: EntityBackend {
             case .refused(let problem, let version): .refused(problem, currentVersion: version, place)
             }
         deliver(answer, of: arrival, from: host, hold)
-    }
-
-    private func hold(_ record: StoredRecord) -> MemoryHold? {
-        let bytes = record.encodedCount
-        return MemoryHold(bytes, of: memory.budget, as: MemoryRank(bytes: bytes, isRead: true))
     }
 
     private func noMemory(_ host: ShardHost) -> Answer {
@@ -286,9 +317,10 @@ final class NodeBackend: EntityBackend {
     // MARK: Threads
 
     /// Runs `work`, which may block, on the read pool.
-    private func offLoop(_ target: ReplyTarget, _ work: @escaping @Sendable () -> Void) {
+    private func offLoop(_ target: ReplyTarget, _ hold: MemoryHold? = nil, _ work: @escaping @Sendable () -> Void) {
         readPool.submit { state in
             guard state == .active else {
+                hold?.giveBack()
                 let problem = Problem(.shuttingDown, "the node is shutting down")
                 return self.deliver(.refused(problem, currentVersion: nil, nil), target)
             }
@@ -298,16 +330,16 @@ final class NodeBackend: EntityBackend {
 
     /// On the connection's loop at once, from elsewhere by way of it.
     ///
-    /// - Parameter hold: of the answer, until the connection has charged it to its own loop.
+    /// - Parameter hold: of the answer, until the connection charges as much to its own loop.
     private func deliver(_ answer: Answer, _ target: ReplyTarget, _ hold: MemoryHold? = nil) {
         let loop = target.sink.eventLoop
         if loop.inEventLoop {
-            target.sink.deliver(answer, slot: target.slot)
             hold?.giveBack()
+            target.sink.deliver(answer, slot: target.slot)
         } else {
             loop.execute {
-                self.deliverLate(answer, target)
                 hold?.giveBack()
+                self.deliverLate(answer, target)
             }
         }
     }

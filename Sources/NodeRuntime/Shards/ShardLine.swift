@@ -87,6 +87,8 @@ struct TicketTable {
         let target: ReplyTarget
         let time: MonotonicTime
         let isForwarded: Bool
+        /// Of a large answer that is to be expected.
+        var hold: MemoryHold?
 
         /// The request as it arrived, to go to another owner.
         func arrival(_ shard: ShardID, _ work: ShardMachine.Work) -> Arrival {

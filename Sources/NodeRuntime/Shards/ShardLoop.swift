@@ -27,6 +27,8 @@ final class ShardLoop: @unchecked Sendable {
     private let time: NodeTime
     private let log: NodeLog
     private let fetchPool: NIOThreadPool
+    private let patchPool: PatchPool
+    private let sizes: ReadSizes
     private let space: SpaceGuard
     private let flushes: FlushCoordinator
     private let failure: @Sendable (_ shard: ShardID, _ reason: String) -> Void
@@ -71,14 +73,17 @@ final class ShardLoop: @unchecked Sendable {
 
     init(
         index: Int, eventLoop: any EventLoop, shardCount: Int, time: NodeTime, log: NodeLog,
-        fetchPool: NIOThreadPool, space: SpaceGuard, flushes: FlushCoordinator, settings: ShardMachine.Settings,
-        memory: MemoryAccount, fetchesMax: Int, failure: @escaping @Sendable (ShardID, String) -> Void
+        fetchPool: NIOThreadPool, patchPool: PatchPool, sizes: ReadSizes, space: SpaceGuard, flushes: FlushCoordinator,
+        settings: ShardMachine.Settings, memory: MemoryAccount, fetchesMax: Int,
+        failure: @escaping @Sendable (ShardID, String) -> Void
     ) {
         self.index = index
         self.eventLoop = eventLoop
         self.time = time
         self.log = log
         self.fetchPool = fetchPool
+        self.patchPool = patchPool
+        self.sizes = sizes
         self.space = space
         self.flushes = flushes
         self.settings = settings
@@ -115,7 +120,9 @@ final class ShardLoop: @unchecked Sendable {
     func remove(_ shard: ShardID) {
         guard let line = line(of: shard) else { return }
         for (ticket, work) in line.machine.surrender() {
-            elsewhere?.redirect(line.tickets.remove(ticket).arrival(shard, work))
+            let entry = line.tickets.remove(ticket)
+            entry.hold?.giveBack()
+            elsewhere?.redirect(entry.arrival(shard, work))
         }
         // Nothing is under way in a shard that was drained, but answers may not have been fetched yet.
         line.machine.stepDown(Problem(.shardUnavailable, "shard \(shard) has moved away; nothing was done"))
@@ -215,9 +222,12 @@ final class ShardLoop: @unchecked Sendable {
             return
         }
         guard line.host.takesRequests else { return refuseUnserved(arrival, line.host) }
-        guard line.charge(arrival.work, to: memory) else { return refuse(arrival, line.host, NodeMemory.problem) }
-        let ticket = line.tickets.insert(
-            TicketTable.Entry(target: arrival.target, time: arrival.time, isForwarded: arrival.isForwarded))
+        var entry = TicketTable.Entry(target: arrival.target, time: arrival.time, isForwarded: arrival.isForwarded)
+        guard hold(for: arrival.work, &entry.hold), line.charge(arrival.work, to: memory) else {
+            entry.hold?.giveBack()
+            return refuse(arrival, line.host, NodeMemory.problem)
+        }
+        let ticket = line.tickets.insert(entry)
         evaluating(line) { machine in
             switch arrival.work {
             case .write(let operation):
@@ -226,7 +236,17 @@ final class ShardLoop: @unchecked Sendable {
                 machine.read(request, ticket: ticket, now: now, arrival: arrival.time, rows: line.rows)
             }
         }
+        if line.machine.isFull { line.host.noteOverload() }
         touch(line, number)
+    }
+
+    /// A large entity is not read for nothing: without room for its answer it is refused before.
+    private func hold(for work: ShardMachine.Work, _ hold: inout MemoryHold?) -> Bool {
+        guard case .read(let request) = work, case .entity = request.kind,
+            let bytes = sizes.bytes(of: request.key.ringHash)
+        else { return true }
+        hold = MemoryHold(bytes, of: memory.budget, as: MemoryRank(bytes: bytes, isRead: true))
+        return hold != nil
     }
 
     private func refuseUnserved(_ arrival: Arrival, _ host: ShardHost) {
@@ -236,7 +256,6 @@ final class ShardLoop: @unchecked Sendable {
 
     private func refuse(_ arrival: Arrival, _ host: ShardHost, _ problem: Problem) {
         let place = ShardPosition(shard: arrival.shard, position: host.appliedPosition)
-        if line.machine.isFull { line.host.noteOverload() }
         send(Delivery(target: arrival.target, answer: .refused(problem, currentVersion: nil, place)))
         scheduleTurn()
     }
@@ -366,18 +385,21 @@ final class ShardLoop: @unchecked Sendable {
         case .later: return .later
         case .storageFull: return .refused(full)
         case .queueFull:
-            return Problem(.overloaded, "the node's log has all the writes that it can hold; try again shortly")
-        case .stopped: return Problem(.shuttingDown, "the node is shutting down")
+            return .refused(
+                Problem(.overloaded, "the node's log has all the writes that it can hold; try again shortly"))
+        case .stopped: return .refused(Problem(.shuttingDown, "the node is shutting down"))
         }
     }
 
     /// Takes out of the machine what may leave it: answers, fetches and jobs.
     private func drain(_ line: ShardLine) {
         while let (ticket, answer) = line.machine.nextAnswer() {
-            if case .refused(let problem, _, _) = answer, problem.code == .overloaded { line.host.noteOverload() }
-            send(Delivery(target: line.tickets.remove(ticket).target, answer: answer))
+            let entry = line.tickets.remove(ticket)
+            entry.hold?.giveBack()
+            send(Delivery(target: entry.target, answer: answer))
         }
         startFetches(line)
+        startJobs(line)
         line.settleCharge(with: memory)
     }
 
@@ -399,7 +421,6 @@ final class ShardLoop: @unchecked Sendable {
             drain(line)
             line.outbound?.lookAtDrain(line)
         }
-        startJobs(line)
         sendOutgoing()
     }
 
@@ -480,6 +501,9 @@ final class ShardLoop: @unchecked Sendable {
         evaluating(line) { machine in
             switch result {
             case .success(let rows):
+                if let record = rows.record {
+                    sizes.note(fetch.key.ringHash, bytes: ReadSizes.answerBytes(of: record.count))
+                }
                 machine.fetched(
                     fetch, record: rows.record, idempotencyRow: rows.row, now: time.now(), at: NodeTime.monotonic(),
                     rows: line.rows)
@@ -491,27 +515,6 @@ final class ShardLoop: @unchecked Sendable {
         turn()
     }
 
-    // MARK: Answers
-
-    private func send(_ delivery: Delivery) {
-        let loop = delivery.target.sink.eventLoop
-        let peer = loop === eventLoop ? index : peers.firstIndex { $0.eventLoop === loop } ?? index
-        outgoing[peer].append(delivery)
-    }
-
-    private func sendOutgoing() {
-        for peer in outgoing.indices where !outgoing[peer].isEmpty {
-            let answers = outgoing[peer]
-            outgoing[peer].removeAll(keepingCapacity: true)
-            if peer == index { deliver(answers) } else { peers[peer].post { $0.answers.append(contentsOf: answers) } }
-        }
-    }
-
-    private func deliver(_ answers: [Delivery]) {
-        for delivery in answers { delivery.target.sink.deliver(delivery.answer, slot: delivery.target.slot) }
-        for delivery in answers { delivery.target.sink.flushAnswers() }
-    }
-}
     // MARK: Patches that may take long
 
     private func startJobs(_ line: ShardLine) {
@@ -545,3 +548,24 @@ final class ShardLoop: @unchecked Sendable {
         turn()
     }
 
+    // MARK: Answers
+
+    private func send(_ delivery: Delivery) {
+        let loop = delivery.target.sink.eventLoop
+        let peer = loop === eventLoop ? index : peers.firstIndex { $0.eventLoop === loop } ?? index
+        outgoing[peer].append(delivery)
+    }
+
+    private func sendOutgoing() {
+        for peer in outgoing.indices where !outgoing[peer].isEmpty {
+            let answers = outgoing[peer]
+            outgoing[peer].removeAll(keepingCapacity: true)
+            if peer == index { deliver(answers) } else { peers[peer].post { $0.answers.append(contentsOf: answers) } }
+        }
+    }
+
+    private func deliver(_ answers: [Delivery]) {
+        for delivery in answers { delivery.target.sink.deliver(delivery.answer, slot: delivery.target.slot) }
+        for delivery in answers { delivery.target.sink.flushAnswers() }
+    }
+}
