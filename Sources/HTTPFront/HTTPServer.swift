@@ -1,3 +1,4 @@
+internal import Glibc
 public import NIOCore
 internal import NIOPosix
 public import Primitives
@@ -77,6 +78,8 @@ public final class HTTPServer: Sendable {
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: options.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            // Connections have it from their listener. The kernel keeps no more for a client that does not read.
+            .serverChannelOption(.tcpOption(.init(rawValue: TCP_NOTSENT_LOWAT)), value: Limits.socketUnsentBytesMax)
             .serverChannelInitializer { channel in
                 // Where the process is out of descriptors, accepting pauses instead of spinning.
                 channel.eventLoop.makeCompletedFuture {
