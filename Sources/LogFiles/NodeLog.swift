@@ -103,7 +103,10 @@ public final class NodeLog: Sendable {
         let background = BackgroundWorker(executor: executors.1, monitor: monitor)
         self.monitor = monitor
         self.threads = [
-            PosixThread(name: "log-writer") { writer.run() },
+            PosixThread(name: "log-writer") {
+                ks_set_slice(Limits.loopSliceNanoseconds)
+                writer.run()
+            },
             PosixThread(name: "log-background") { background.run() },
         ]
     }

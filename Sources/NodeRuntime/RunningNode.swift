@@ -32,6 +32,8 @@ struct RunningNode {
         let scarce = ScarceThings(configuration, descriptors, logger: logger)
         let group = MultiThreadedEventLoopGroup(
             numberOfThreads: configuration.eventLoops == 0 ? System.coreCount : configuration.eventLoops)
+        // Whoever has become ready on a loop goes before what computes, here or in another process.
+        for loop in group.makeIterator() { loop.execute { ks_set_slice(Limits.loopSliceNanoseconds) } }
         let memory = NodeMemory(configuration, group)
         let status = NodeStatus()
         let view = NIOLockedValueBox<NodeView?>(nil)

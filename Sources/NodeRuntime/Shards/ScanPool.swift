@@ -15,8 +15,8 @@ final class ScanPool: Sendable {
 
     /// Scans are bounded by the processor or by one device: more threads only take both from others.
     private static let threadCount = 2
-    /// Beside a thread of ordinary priority that is busy, such a one gets a quarter.
-    private static let niceness: Int32 = 5
+    /// Beside a thread of ordinary priority that is busy, such a one gets a tenth.
+    private static let niceness: Int32 = 10
 
     enum Outcome: Sendable {
         case page(ListPage)
