@@ -13,6 +13,8 @@ struct ConnectionClocks {
     private var bytesWritten = 0
     private var bytesTakenByPeer = 0
     private var stalledSince: NIODeadline?
+    /// When the connection's timer came last.
+    private var lastTick: NIODeadline
 
     private struct BodyWindow {
         var start: NIODeadline
@@ -22,7 +24,10 @@ struct ConnectionClocks {
     /// A body must bring this much in every stretch of `Limits.bodyGraceSeconds`.
     private static let bodyWindowBytesMin = Limits.bodyBytesPerSecondMin * Int(Limits.bodyGraceSeconds)
 
-    init(now: NIODeadline) { quietSince = now }
+    init(now: NIODeadline) {
+        quietSince = now
+        lastTick = now
+    }
 
     // MARK: What happens
 
@@ -47,6 +52,20 @@ struct ConnectionClocks {
     mutating func lingers(_ now: NIODeadline) { lingersSince = now }
 
     mutating func wrote(_ count: Int) { bytesWritten += count }
+
+    /// The connection's timer has come, as it does every few seconds. Where it is late by more than that, the loop or
+    /// the whole process has slept, and that time is not the client's.
+    mutating func ticked(_ now: NIODeadline) {
+        let tick = TimeAmount.seconds(Int64(FrontLimits.tickSecondsMax))
+        let late = now - (lastTick + tick)
+        lastTick = now
+        guard late > tick else { return }
+        quietSince = quietSince + late
+        headSince = headSince.map { $0 + late }
+        lingersSince = lingersSince.map { $0 + late }
+        stalledSince = stalledSince.map { $0 + late }
+        bodyWindow?.start = now
+    }
 
     // MARK: What is due
 

@@ -6,6 +6,7 @@ extension ConnectionHandler: NIOScheduledCallbackHandler {
     func handleScheduledCallback(eventLoop: some EventLoop) {
         timer = nil
         now = eventLoop.now
+        clocks.ticked(now)
         checkDeadlines()
         settle()
         setTimer()
