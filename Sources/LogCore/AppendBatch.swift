@@ -15,12 +15,14 @@ public struct AppendBatch: Sendable {
     public let type: RecordType
     /// The shard's time; recovery reports the highest one, as the floor of the next run's clock.
     public let time: Timestamp
+    /// Its sender offers it again in a moment where it is large and there is enough to write (`SubmitResult.later`).
+    public let mayWait: Bool
     /// What the batch takes in a segment at most.
     public let encodedBytesMax: Int
 
     public init(
         lane: Int, shard: ShardID, epoch: Epoch, firstPosition: Position, payloads: [[UInt8]],
-        type: RecordType = .effect, time: Timestamp = .zero
+        type: RecordType = .effect, time: Timestamp = .zero, mayWait: Bool = false
     ) {
         precondition(!payloads.isEmpty, "a batch has a record")
         precondition(type.takesPosition, "a batch holds records of a shard")
@@ -32,6 +34,7 @@ public struct AppendBatch: Sendable {
         self.payloads = payloads
         self.type = type
         self.time = time
+        self.mayWait = mayWait
         self.encodedBytesMax = payloads.reduce(0) { $0 + LogLayout.recordBytes(storing: $1.count) }
     }
 
@@ -44,7 +47,7 @@ public enum SubmitResult: Sendable, Equatable {
     case accepted
     /// No space for another segment; heals by itself.
     case storageFull
-    /// It is large, and there is enough to write: offer it again in a moment. Small ones are taken meanwhile.
+    /// It may wait, is large, and there is enough to write: offer it again in a moment. Small ones are taken meanwhile.
     case later
     /// Too much is waiting, or flushing has fallen too far behind.
     case queueFull

@@ -17,7 +17,7 @@ public struct LogConfiguration: Sendable {
     public var liveBytesMax = 2 * Limits.replayBytesMax
     /// Bytes accepted and not yet built into a group.
     public var queueBytesMax = Limits.logQueueBytesMax
-    /// A batch of at least so many bytes is not taken while so many wait already.
+    /// A batch of at least so many bytes that may wait is not taken while so many wait already.
     public var largeBatchBytes = Limits.logLargeBatchBytes
     public var crowdedBytes = Limits.logCrowdedBytes
     /// Spares to make ahead of need: one for the next rotation, one that is left for recovery when the disk is full.

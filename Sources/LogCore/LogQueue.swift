@@ -41,7 +41,7 @@ public struct LogQueue: Sendable {
         case .flushBehind: return .queueFull
         case .open: break
         }
-        if batch.encodedBytesMax >= largeBatchBytes, byteCount >= crowdedBytes { return .later }
+        if batch.mayWait, batch.encodedBytesMax >= largeBatchBytes, byteCount >= crowdedBytes { return .later }
         let isRoom = byteCount + batch.encodedBytesMax <= bytesMax
         guard isRoom || byteCount == 0 else { return .queueFull }
         byteCount += batch.encodedBytesMax

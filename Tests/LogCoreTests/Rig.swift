@@ -121,14 +121,14 @@ struct Rig {
     @discardableResult
     mutating func submit(
         _ shard: UInt32, _ payloads: [[UInt8]], lane: Int = 0, type: RecordType = .effect, epoch: UInt64? = nil,
-        time: UInt64 = 0
+        time: UInt64 = 0, mayWait: Bool = false
     ) -> SubmitResult {
         let shard = ShardID(shard)
         guard let store = stores[shard] else { preconditionFailure("shard \(shard) is held") }
         let reign = epoch.map { Epoch($0) } ?? store.epoch
         let batch = AppendBatch(
             lane: lane, shard: shard, epoch: reign, firstPosition: store.lastPosition.next,
-            payloads: payloads, type: type, time: Timestamp(milliseconds: time))
+            payloads: payloads, type: type, time: Timestamp(milliseconds: time), mayWait: mayWait)
         let result = queue.submit(batch)
         if result == .accepted {
             stores[shard]?.payloads += payloads

@@ -335,7 +335,7 @@ final class ShardLoop: @unchecked Sendable {
         guard !line.waitsForLog, let group = line.machine.takeGroup() else { return }
         let batch = AppendBatch(
             lane: index, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
-            time: time.now())
+            time: time.now(), mayWait: true)
         let problem: Problem
         switch offer(batch) {
         case .taken: return

@@ -63,7 +63,7 @@ extension Node {
     private func append(_ group: AppendGroup, _ shard: Shard, _ log: NodeLog) {
         let batch = AppendBatch(
             lane: 0, shard: group.shard, epoch: group.epoch, firstPosition: group.first, payloads: group.payloads,
-            time: now)
+            time: now, mayWait: true)
         noteTime(batch.time)
         if group.payloads.count > 1 { world.probes.reached(.severalUpdatesInOneGroup) }
         let problem: Problem
