@@ -13,6 +13,9 @@ public struct PatchJob: Sendable {
     let limits: EntityLimits
     var known: ReadState?
 
+    /// What it reads, in bytes: about as much comes out of it.
+    public var byteCount: Int { operation.byteCount + (current?.state.count ?? 0) }
+
     /// Evaluates it. Pure; any thread. Whoever holds no second copy of the job saves one of the state.
     public consuming func run() -> PatchResult {
         var known = known

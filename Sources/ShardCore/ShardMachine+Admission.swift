@@ -127,6 +127,15 @@ extension ShardMachine {
         runParked(result.key, now: now, rows: rows)
     }
 
+    /// There is no room for the job: its operation is refused, and the next one tries for itself.
+    public mutating func refuse(_ job: PatchJob, _ problem: Problem, now: Timestamp, rows: some CommittedRows) {
+        guard waits(for: job.number, of: job.key), let item = lanes[job.key]!.parked.popFirst() else { return }
+        lanes[job.key]!.brought = Brought()
+        keep(job.known, of: job.key)
+        release(item, .refused(problem, currentVersion: nil, place(applied)))
+        runParked(job.key, now: now, rows: rows)
+    }
+
     /// The first parked operation has what it waited for: how long it waited says nothing of the log.
     private mutating func restartClock(of key: EntityKey, at time: MonotonicTime) {
         lanes[key]!.parked[0].arrival = max(lanes[key]!.parked[0].arrival, time)

@@ -56,8 +56,9 @@ public struct ShardMachine {
     var ready = Deque<(Ticket, Answer)>()
     var fetches = Deque<Fetch>()
     var jobs = Deque<PatchJob>()
-    /// The number of the last fetch or job.
-    var lastErrand: UInt64 = 0
+    /// The number of the last fetch or job. None is used again when the shard comes back to its node: what was under
+    /// way before it left finds nobody waiting.
+    var lastErrand: UInt64
     /// Entities with something in flight. Never iterated: only looked up.
     var lanes: [EntityKey: Lane] = [:]
 
@@ -129,6 +130,7 @@ public struct ShardMachine {
     ) {
         self.shard = shard
         self.epoch = epoch
+        lastErrand = epoch.rawValue << 32
         self.appended = applied
         self.submitted = applied
         self.durable = applied
@@ -154,7 +156,8 @@ public struct ShardMachine {
     /// Whether there are patches to evaluate off the loop.
     public var wantsJob: Bool { !jobs.isEmpty }
 
-    /// The next patch to evaluate off the loop. Each is given back by ``finished(_:now:at:rows:)``, exactly once.
+    /// The next patch to evaluate off the loop. Each is given back by ``finished(_:now:at:rows:)`` or
+    /// ``refuse(_:_:now:rows:)``, exactly once.
     public mutating func nextJob() -> PatchJob? {
         guard var job = jobs.popFirst() else { return nil }
         job.known = takeReadState(of: job.key, job.current)

@@ -158,6 +158,24 @@ import Testing
         #expect(answers[patch]?.version == 2)
     }
 
+    /// The shard went away and came back while a job was under way: it is no answer to what waits now.
+    @Test func aJobOfAnEarlierEpochIsIgnored() {
+        var bench = Self.benchWithState()
+        bench.write(merge(#"{"old":1}"#))
+        let old = bench.machine.nextJob()
+        bench.machine = ShardMachine(
+            shard: ShardID(3), epoch: Epoch(2), applied: Position(1),
+            settings: ShardMachine.Settings(loopPatchWorkBytesMax: 0))
+        bench.write(merge(#"{"new":1}"#))
+        if let old { bench.machine.finished(old.run(), now: bench.now, at: bench.arrival, rows: bench.rows) }
+        #expect(bench.machine.appended == Position(1))
+        bench.work()
+        bench.commit()
+        let read = bench.read(key("a/1"))
+        let answers = bench.answers()
+        #expect(answers[read]?.state == #"{"pad":"x","new":1}"#)
+    }
+
     // MARK: What waits is bounded
 
     /// How long a patch waited for its turn says nothing of the log: others of the shard are not refused for it.
@@ -183,6 +201,20 @@ import Testing
         let answers = bench.answers()
         #expect(tickets.count { answers[$0]?.refusal == .overloaded } == 6)
         #expect(bench.machine.queuedItems == 4)
+    }
+
+    @Test func aJobWithoutRoomIsRefusedAndTheNextTriesForItself() {
+        var bench = Self.benchWithState()
+        let first = bench.write(merge(#"{"a":1}"#))
+        let second = bench.write(merge(#"{"b":1}"#))
+        if let job = bench.machine.nextJob() {
+            bench.machine.refuse(job, Problem(.overloaded, "no room"), now: bench.now, rows: bench.rows)
+        }
+        bench.work()
+        bench.commit()
+        let answers = bench.answers()
+        #expect(answers[first]?.refusal == .overloaded && answers[second]?.version == 2)
+        #expect(bench.machine.isIdle)
     }
 
     // MARK: Ends

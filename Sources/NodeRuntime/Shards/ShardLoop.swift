@@ -520,10 +520,18 @@ final class ShardLoop: @unchecked Sendable {
     private func startJobs(_ line: ShardLine) {
         // What they make would only wait for the log.
         guard !line.waitsForLog else { return }
-        while !jobs.isFull, let job = line.machine.nextJob() { start(job, Int(line.host.shard.rawValue)) }
+        var mustCarryOn = false
+        while !jobs.isFull, let job = line.machine.nextJob() {
+            if !start(job, line) { mustCarryOn = true }
+        }
+        let number = Int(line.host.shard.rawValue)
+        if mustCarryOn {
+            // A turn may be under way: what the refusals have set free leaves the machine in the next one.
+            eventLoop.execute { if let line = self.lines[number] { self.carryOn(line) } }
+        }
         guard line.machine.wantsJob, !line.waitsForJob else { return }
         line.waitsForJob = true
-        jobs.wait(Int(line.host.shard.rawValue))
+        jobs.wait(number)
     }
 
     private func jobEnded() {
@@ -535,12 +543,22 @@ final class ShardLoop: @unchecked Sendable {
         }
     }
 
-    private func start(_ job: PatchJob, _ number: Int) {
+    /// Charged before it begins: the effect that comes of it is kept, and answers that nobody takes are as large. False
+    /// where there is no room, and its operation is refused.
+    private func start(_ job: PatchJob, _ line: ShardLine) -> Bool {
+        let charge = memory.budget.bounds.clamped(2 * job.byteCount)
+        guard memory.charge(charge, for: .effects, as: .large) else {
+            evaluating(line) { $0.refuse(job, NodeMemory.problem, now: time.now(), rows: line.rows) }
+            return false
+        }
         jobs.begin()
-        patchPool.run(job) { result in self.eventLoop.execute { self.finish(result, number) } }
+        let number = Int(line.host.shard.rawValue)
+        patchPool.run(job) { result in self.eventLoop.execute { self.finish(result, charge, number) } }
+        return true
     }
 
-    private func finish(_ result: PatchResult, _ number: Int) {
+    private func finish(_ result: PatchResult, _ charge: Int, _ number: Int) {
+        memory.refund(charge, of: .effects)
         defer { jobEnded() }
         guard let line = lines[number], line.host.takesRequests else { return }
         evaluating(line) { $0.finished(result, now: time.now(), at: NodeTime.monotonic(), rows: line.rows) }
