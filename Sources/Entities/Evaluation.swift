@@ -69,6 +69,21 @@ extension WriteOperation {
         current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits, known: inout ReadState?,
         cost: inout EvaluationCost
     ) -> Evaluation {
+        let evaluation = evaluate(
+            current: current, position: position, now: now, limits: limits, known: &known, cost: &cost,
+            patchWorkMax: .max)
+        guard let evaluation else { preconditionFailure("an evaluation without an end of its own was cut") }
+        return evaluation
+    }
+
+    /// ``evaluate(current:position:now:limits:known:cost:)`` for a caller that has little time.
+    ///
+    /// - Parameter patchWorkMax: bytes of work after which a patch is given up.
+    /// - Returns: `nil` where it was. Nothing is known of its outcome then, and `known` is `nil`.
+    public func evaluate(
+        current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits, known: inout ReadState?,
+        cost: inout EvaluationCost, patchWorkMax: Int
+    ) -> Evaluation? {
         let current = current?.live(at: now)
         do throws(Problem) {
             if let problem = preconditions.failure(on: current) { throw problem }
@@ -79,14 +94,20 @@ extension WriteOperation {
                 cost.work += state.count
                 record = try Self.put(state, contentType, ttlSeconds, position: position, now: now, limits: limits)
             case .patch(let kind, let document):
-                var patching = Patching(current: current, position: position, now: now, limits: limits)
+                var patching = Patching(
+                    current: current, position: position, now: now, limits: limits, workMax: patchWorkMax)
                 swap(&known, &patching.known)
                 defer {
                     known = patching.known
-                    cost.work += patching.cost.work
+                    cost.work += patching.cost.work + patching.work.spent
                     cost.statesRead += patching.cost.statesRead
                 }
-                record = try patching.record(kind, document)
+                do throws(Problem) {
+                    record = try patching.record(kind, document)
+                } catch {
+                    guard !patching.work.isCut else { return nil }
+                    throw error
+                }
             case .delete:
                 known = nil
                 guard current != nil else { throw .notFound }
@@ -98,16 +119,12 @@ extension WriteOperation {
         }
     }
 
-    /// The most that evaluating it against `current` takes, in bytes of work, as its sizes alone tell. Only a patch
-    /// may take more than a copy.
-    public func workMax(on current: StoredRecord?) -> Int {
+    /// Bytes of the document and of the state that a patch reads, so that its work is seldom less. 0 for others, which
+    /// take no more than a copy.
+    public func patchBytes(on current: StoredRecord?) -> Int {
         guard case .patch(_, let document) = action else { return 0 }
-        let bytes = document.count + (current?.state.count ?? 0)
-        return (1 + document.count / Self.patchStepBytesMin) * bytes
+        return document.count + (current?.state.count ?? 0)
     }
-
-    /// The shortest operation of a patch document that may touch all of a state.
-    private static let patchStepBytesMin = 24
 
     /// Only a PATCH makes a state that its sender does not know.
     private var answersWithRepresentation: Bool {
@@ -134,24 +151,24 @@ private struct Patching {
     let now: Timestamp
     let limits: EntityLimits
     var known: ReadState?
+    /// Beside ``work``.
     var cost = EvaluationCost()
+    var work: PatchWork
 
     /// What `else-create` stores.
     private static let createdContentType = Array("application/json".utf8)
 
-    init(current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits) {
+    init(current: StoredRecord?, position: Position, now: Timestamp, limits: EntityLimits, workMax: Int) {
         self.current = current
         self.position = position
         self.now = now
         self.limits = limits
+        work = PatchWork(bytesMax: limits.entityBytesMax, share: workMax)
     }
 
     mutating func record(_ kind: PatchKind, _ bytes: [UInt8]) throws(Problem) -> StoredRecord {
-        var work = PatchWork(bytesMax: limits.entityBytesMax)
-        defer { cost.work += work.spent }
-        let patch = try PatchDocument(kind, bytes, bytesMax: limits.entityBytesMax)
-        try spend(patch.weight, of: &work)
-        let (base, weight) = try base(patch, &work)
+        let patch = try PatchDocument(kind, bytes, &work)
+        let (base, weight) = try base(patch)
         // Given away, so that the editor alone holds it and changes it where it lies.
         var editor = JSONEditor(consume base, work: work)
         do {
@@ -159,22 +176,20 @@ private struct Patching {
             try patch.apply(to: &editor)
         } catch {
             // A condition that does not hold leaves the state as it was read, and it is kept.
-            if let current, !editor.isChanged {
+            if let current, !editor.isChanged, !editor.work.isCut {
                 known = ReadState(
                     document: JSONDocument(value: editor.root, weight: weight), version: current.version)
             }
             throw error
         }
-        return try write(editor.root, expecting: (current?.state.count ?? 0) + bytes.count, &work)
+        return try write(editor.root, expecting: (current?.state.count ?? 0) + bytes.count)
     }
 
-    private mutating func write(
-        _ value: JSONValue, expecting count: Int, _ work: inout PatchWork
-    ) throws(Problem) -> StoredRecord {
+    private mutating func write(_ value: JSONValue, expecting count: Int) throws(Problem) -> StoredRecord {
         guard let (state, weight) = value.encoded(bytesMax: limits.entityBytesMax, expecting: count) else {
             throw .entityTooLarge(limits)
         }
-        try spend(state.count, of: &work)
+        try work.charge(state.count)
         known = ReadState(document: JSONDocument(value: value, weight: weight), version: position)
         return StoredRecord(
             version: position, updatedAt: now, expiresAt: current?.expiresAt,
@@ -183,26 +198,24 @@ private struct Patching {
 
     /// What the patch starts from, charged for whether or not it was read before. An entity is JSON by its bytes,
     /// whatever its content type.
-    private mutating func base(
-        _ patch: PatchDocument, _ work: inout PatchWork
-    ) throws(Problem) -> (value: JSONValue, weight: Int) {
+    private mutating func base(_ patch: PatchDocument) throws(Problem) -> (value: JSONValue, weight: Int) {
         guard let current else {
             known = nil
             guard let elseCreate = patch.elseCreate else { throw .notFound }
             return (elseCreate, patch.weight)
         }
-        let state = try read(current, weightMax: work.left)
-        try spend(state.weight, of: &work)
+        let state = try read(current)
+        try work.charge(state.weight)
         return (state.value, state.weight)
     }
 
     /// Takes what is known, which then belongs to the patch alone and is changed where it lies.
-    private mutating func read(_ current: StoredRecord, weightMax: Int) throws(Problem) -> JSONDocument {
+    private mutating func read(_ current: StoredRecord) throws(Problem) -> JSONDocument {
         if let read = known, read.version == current.version {
             known = nil
-            guard read.document.weight <= weightMax else {
+            guard read.document.weight <= work.left else {
                 known = read
-                throw PatchWork.problem(bytesMax: limits.entityBytesMax)
+                throw exhausted()
             }
             // Charged to the patch, see `PatchWork`, and yet no time was spent on it.
             cost.work -= read.document.weight
@@ -211,21 +224,19 @@ private struct Patching {
         known = nil
         cost.statesRead += 1
         do {
-            return try JSONDocument.read(Array(current.state), weightMax: weightMax)
+            return try JSONDocument.read(Array(current.state), weightMax: work.left)
         } catch {
             // It may have read that far.
             cost.work += min(current.state.count, error.offset)
-            if error.reason == .tooHeavy { throw PatchWork.problem(bytesMax: limits.entityBytesMax) }
+            if error.reason == .tooHeavy { throw exhausted() }
             throw Problem(.notJSON, "the entity's state is not JSON that can be patched: \(error)")
         }
     }
 
-    private func spend(_ cost: Int, of work: inout PatchWork) throws(Problem) {
-        do {
-            try work.spend(cost)
-        } catch {
-            throw PatchWork.problem(bytesMax: limits.entityBytesMax)
-        }
+    private mutating func exhausted() -> Problem {
+        // What is left was not spent on it.
+        cost.work -= work.left
+        return work.exhausted()
     }
 }
 

@@ -130,7 +130,8 @@ public enum Limits {
     public static let socketUnsentBytesMax = 256 << 10
     /// Large entities whose size is remembered between reads from the disk.
     public static let readSizesMax = 4096
-    /// A patch that may take more than this, in bytes of work, is evaluated off the loop.
+    /// A patch that takes more than this, in bytes of work, is evaluated off the loop: at once where its document and
+    /// the state are larger, else when it has taken as much.
     public static let loopPatchWorkBytesMax = 256 << 10
     /// States and documents that the patches of one entity may read which wait for their turn off the loop.
     public static let entityQueueBytesMax = 64 << 20

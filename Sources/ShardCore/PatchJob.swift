@@ -11,10 +11,16 @@ public struct PatchJob: Sendable {
     let current: StoredRecord?
     let now: Timestamp
     let limits: EntityLimits
+    /// It was begun on the loop and took too long there.
+    let wasCut: Bool
     var known: ReadState?
 
-    /// What it reads, in bytes: about as much comes out of it.
-    public var byteCount: Int { operation.byteCount + (current?.state.count ?? 0) }
+    /// What may come out of it, in bytes: about as much as it reads. One that reads little and takes long may copy it
+    /// until the state is as large as any.
+    public var byteCount: Int {
+        let bytes = operation.patchBytes(on: current)
+        return wasCut ? max(bytes, limits.entityBytesMax) : bytes
+    }
 
     /// Evaluates it. Pure; any thread. Whoever holds no second copy of the job saves one of the state.
     public consuming func run() -> PatchResult {

@@ -15,10 +15,7 @@ extension ShardMachine {
     private mutating func runWrite(
         _ operation: WriteOperation, _ item: Item, _ brought: Brought, now: Timestamp, rows: some CommittedRows
     ) -> Bool {
-        if operation.isBlind {
-            append(operation, item, current: nil, now: now)
-            return true
-        }
+        if operation.isBlind { return append(operation, item, current: nil, now: now) }
         let row = idempotencyRow(of: operation, brought, rows: rows)
         let record = currentRecord(of: operation.key, brought, rows: rows)
         switch (row, record) {
@@ -62,11 +59,12 @@ extension ShardMachine {
         case .none:
             if let result = brought.result, mutants.has(.staleResultUsed) || result.holds(for: current, now: now) {
                 append(operation, item, result)
-            } else if operation.workMax(on: current) > settings.loopPatchWorkBytesMax {
-                ask(forJob: operation, on: current, brought, now: now)
+            } else if operation.patchBytes(on: current) > settings.loopPatchWorkBytesMax {
+                ask(forJob: operation, on: current, brought, wasCut: false, now: now)
                 return false
-            } else {
-                append(operation, item, current: current, now: now)
+            } else if !append(operation, item, current: current, now: now) {
+                ask(forJob: operation, on: current, brought, wasCut: true, now: now)
+                return false
             }
         }
         return true
@@ -89,16 +87,22 @@ extension ShardMachine {
     }
 
     /// Evaluates against `current`, and appends the effect or refuses. A blind put passes `nil`: it does not ask.
-    private mutating func append(_ operation: WriteOperation, _ item: Item, current: StoredRecord?, now: Timestamp) {
+    /// False: it takes too long for the owner's thread, and nothing has changed.
+    private mutating func append(
+        _ operation: WriteOperation, _ item: Item, current: StoredRecord?, now: Timestamp
+    ) -> Bool {
         let version = mutants.has(.versionResetOnDelete) && current == nil ? Position(1) : appended.next
         var state = takeReadState(of: operation.key, current)
         var cost = EvaluationCost()
         let evaluation = operation.evaluate(
-            current: current, position: version, now: now, limits: settings.limits, known: &state, cost: &cost)
+            current: current, position: version, now: now, limits: settings.limits, known: &state, cost: &cost,
+            patchWorkMax: settings.loopPatchWorkBytesMax)
         workLeft -= cost.work + Limits.turnOperationWorkBytes
         statesRead += cost.statesRead
         keep(state, of: operation.key)
+        guard let evaluation else { return false }
         append(operation, item, evaluation, now: now)
+        return true
     }
 
     /// - Parameter evaluation: of an effect at the position after ``appended``.
@@ -209,18 +213,18 @@ extension ShardMachine {
 
     /// - Parameter brought: kept for the time after the job; a small cache may have dropped those rows by then.
     private mutating func ask(
-        forJob operation: WriteOperation, on current: StoredRecord?, _ brought: Brought, now: Timestamp
+        forJob operation: WriteOperation, on current: StoredRecord?, _ brought: Brought, wasCut: Bool, now: Timestamp
     ) {
         lastErrand += 1
         var brought = brought
         brought.result = nil
         lanes[operation.key, default: Lane()].errand = lastErrand
         lanes[operation.key]!.brought = brought
-        lanes[operation.key]!.patchBytes = operation.byteCount + (current?.state.count ?? 0)
+        lanes[operation.key]!.patchBytes = operation.patchBytes(on: current)
         jobs.append(
             PatchJob(
                 key: operation.key, number: lastErrand, operation: operation, current: current, now: now,
-                limits: settings.limits))
+                limits: settings.limits, wasCut: wasCut))
     }
 
     /// Answers without an effect. What was seen through the overlay rests on positions that are not applied yet, and

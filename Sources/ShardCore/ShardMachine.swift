@@ -22,7 +22,7 @@ public typealias Ticket = UInt64
 /// 5. ``nextAnswer()`` releases what may now be said. An answer that rests on a position, whether a success or a
 ///    refusal seen through the overlay, waits until that position is applied.
 /// 6. ``nextFetch()`` asks for rows that only the disk knows; only that entity's queue waits for them.
-/// 7. ``nextJob()`` asks for the evaluation of a patch that may take long; again only that entity's queue waits.
+/// 7. ``nextJob()`` asks for the evaluation of a patch that takes long; again only that entity's queue waits.
 ///
 /// What one turn of the owner's thread evaluates is bounded by ``workLeft``: operations beyond it wait, in order, for
 /// ``carryOn(now:rows:)``.
@@ -94,7 +94,7 @@ public struct ShardMachine {
         public var queueBytesMax: Int
         public var queueAgeMillisecondsMax: UInt64
         public var idempotencyRetentionSeconds: UInt64
-        /// A patch that may take more is evaluated off the owner's thread, in bytes of work.
+        /// A patch that takes more is evaluated off the owner's thread, in bytes of work.
         public var loopPatchWorkBytesMax: Int
         /// What the patches of one entity that wait may read in sum, in bytes.
         public var entityQueueBytesMax: Int

@@ -130,6 +130,36 @@ import Testing
         #expect(patch(.merge, "{\(members)}", on: "{\(members)}") == .state("{\(members)}"))
     }
 
+    /// Wherever a patch is given up, nothing is told of it; where it is not, it comes to what it comes to anyway.
+    @Test func aPatchThatIsCutTellsNothing() throws {
+        var random = SplitMix64(seed: 0x5EED_0072)
+        for _ in 0..<300 {
+            let members = (0..<(1 + random.below(20))).map { "\"m\($0)\":" + RandomJSON.text(&random, depth: 3) }
+            let filler = "\"filler\":\"\(String(repeating: "x", count: random.pick([0, 3_000])))\""
+            let current = stored("{" + (members + [filler]).joined(separator: ",") + "}")
+            let (kind, document) = Self.randomPatch(&random)
+            let operation = WriteOperation(key: try key("doc/1"), action: .patch(kind, document: bytes(document)))
+            func evaluate(_ known: inout ReadState?, _ cost: inout EvaluationCost, upTo workMax: Int) -> Evaluation? {
+                operation.evaluate(
+                    current: current, position: Position(8), now: noon, limits: EntityLimits(), known: &known,
+                    cost: &cost, patchWorkMax: workMax)
+            }
+            var known: ReadState?
+            var whole = EvaluationCost()
+            let outcome = try #require(evaluate(&known, &whole, upTo: .max))
+            for workMax in [0, 1, whole.work / 2, whole.work - 1, whole.work, whole.work + 1] {
+                var known: ReadState?
+                var cost = EvaluationCost()
+                switch (evaluate(&known, &cost, upTo: workMax), outcome) {
+                case (nil, _): #expect(known == nil || known?.version == current.version)
+                case (.refused(let left, _), .refused(let right, _)): #expect(left == right)
+                case (.effect(let left, _), .effect(let right, _)): #expect(left == right && workMax >= whole.work)
+                default: Issue.record("\(document) up to \(workMax)")
+                }
+            }
+        }
+    }
+
     @Test func aPathThatLeadsNowhereIsCheapAndChecked() {
         let slashes = String(repeating: "/", count: 500_000)
         let remove = "[{\"op\":\"remove\",\"path\":\"\(slashes)\"}]"

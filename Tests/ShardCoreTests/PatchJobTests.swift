@@ -58,6 +58,35 @@ import Testing
         #expect(record?.version == Position(7))
     }
 
+    /// Its size tells nothing of its work: twelve copies make the state a thousand times as large.
+    @Test func aShortPatchThatTakesLongGoesOffTheLoop() {
+        func doubled(_ times: Int) -> WriteOperation {
+            let copies = (0..<times).map { _ in #"{"op":"copy","from":"/a","path":"/a/-"}"# }.joined(separator: ",")
+            return WriteOperation(
+                key: key("a/1"), action: .patch(.jsonPatch, document: Array("[\(copies)]".utf8)))
+        }
+        var bench = Bench()
+        let state = "{\"a\":[\"\(String(repeating: "x", count: 60))\"]}"
+        bench.write(put("a/1", state))
+        bench.commit()
+        bench.write(doubled(1))
+        #expect(!bench.machine.wantsJob)
+        bench.write(put("a/1", state))
+        bench.commit()
+        let long = bench.write(doubled(12))
+        let other = bench.write(put("b/1"))
+        #expect(bench.machine.wantsJob)
+        bench.commit()
+        #expect(bench.answers()[other]?.version == 4)
+        let job = bench.machine.nextJob()
+        #expect(job?.byteCount == Limits.entityBytesDefault)
+        if let job { bench.machine.finished(job.run(), now: bench.now, at: bench.arrival, rows: bench.rows) }
+        bench.commit()
+        let read = bench.read(key("a/1"))
+        let answers = bench.answers()
+        #expect(answers[long]?.version == 5 && (answers[read]?.state?.utf8.count ?? 0) > 250_000)
+    }
+
     @Test func patchesOfOneEntityFollowEachOther() {
         var bench = Self.bench()
         bench.write(put("a/1", TurnTests.wide))

@@ -15,16 +15,17 @@ struct PatchDocument {
     /// 400 `bad-request` where the bytes are not what `kind` says, 422 `patch-failed` where reading them alone is too
     /// much work.
     ///
-    /// - Parameter bytesMax: bytes that a state may have.
-    init(_ kind: PatchKind, _ bytes: [UInt8], bytesMax: Int) throws(Problem) {
+    /// - Parameter work: charged with ``weight``.
+    init(_ kind: PatchKind, _ bytes: [UInt8], _ work: inout PatchWork) throws(Problem) {
         let document: JSONDocument
         do {
-            document = try JSONDocument.read(bytes, weightMax: PatchWork.allowed(bytesMax: bytesMax))
+            document = try JSONDocument.read(bytes, weightMax: work.left)
         } catch {
-            if error.reason == .tooHeavy { throw PatchWork.problem(bytesMax: bytesMax) }
+            if error.reason == .tooHeavy { throw work.exhausted() }
             throw Problem(.badRequest, "the patch document is not JSON that is accepted: \(error)")
         }
         weight = document.weight
+        try work.charge(weight)
         switch kind {
         case .merge: content = .merge(document.value)
         case .jsonPatch: content = .jsonPatch(try JSONPatch(document.value))

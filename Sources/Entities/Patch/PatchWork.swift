@@ -8,27 +8,44 @@ import Primitives
 /// same patch would be refused or take effect by what else happened to be in its group.
 struct PatchWork {
     private(set) var left: Int
+    /// What the patch may cost at all.
     private let allowed: Int
+    /// What it may cost here, which may be less.
+    private let share: Int
 
-    init(bytesMax: Int) {
-        allowed = Self.allowed(bytesMax: bytesMax)
-        left = allowed
+    /// - Parameters:
+    ///   - bytesMax: bytes that a state may have.
+    ///   - share: where to stop although the patch may cost more, see ``isCut``.
+    init(bytesMax: Int, share: Int = .max) {
+        allowed = Limits.patchWorkBytesBase + Limits.patchWorkBytesPerStateByte * bytesMax
+        self.share = min(share, allowed)
+        left = self.share
     }
 
-    /// - Parameter bytesMax: bytes that a state may have.
-    static func allowed(bytesMax: Int) -> Int {
-        Limits.patchWorkBytesBase + Limits.patchWorkBytesPerStateByte * bytesMax
-    }
+    var spent: Int { share - left }
 
-    var spent: Int { allowed - left }
+    /// The share is spent, and the patch may cost more: what was thrown says nothing of the patch.
+    var isCut: Bool { left < 0 && share < allowed }
 
     mutating func spend(_ cost: Int) throws(PatchFault) {
         left -= cost
         guard left >= 0 else { throw .tooMuchWork(allowed: allowed) }
     }
 
-    static func problem(bytesMax: Int) -> Problem {
-        Problem(.patchFailed, "the patch and the state: " + sentence(allowed: allowed(bytesMax: bytesMax)))
+    /// ``spend(_:)`` where no step of the patch is to be named.
+    mutating func charge(_ cost: Int) throws(Problem) {
+        left -= cost
+        guard left >= 0 else { throw problem }
+    }
+
+    /// The problem of a patch that needs more than is left, however much that is.
+    mutating func exhausted() -> Problem {
+        left = -1
+        return problem
+    }
+
+    private var problem: Problem {
+        Problem(.patchFailed, "the patch and the state: " + Self.sentence(allowed: allowed))
     }
 
     static func sentence(allowed: Int) -> String {

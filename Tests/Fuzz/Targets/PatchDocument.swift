@@ -11,7 +11,8 @@ public func fuzzPatches(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard parts.count == 3, let selector = parts[0].first else { return 0 }
     let kinds = [PatchKind.merge, .jsonPatch, .update]
     let bytesMax = 1 << 16
-    guard let document = try? PatchDocument(kinds[Int(selector) % kinds.count], Array(parts[1]), bytesMax: bytesMax),
+    var work = PatchWork(bytesMax: bytesMax)
+    guard let document = try? PatchDocument(kinds[Int(selector) % kinds.count], Array(parts[1]), &work),
         let whole = result(of: document, on: Array(parts[2]), wholeBytesMax: .max, bytesMax),
         let result = result(of: document, on: Array(parts[2]), wholeBytesMax: 0, bytesMax)
     else { return 0 }
