@@ -87,7 +87,7 @@ struct StoreOpener {
         case .corruption, .missing, .remains:
             logger.error("a shard cannot be served", metadata: ["shard": "\(shard)", "reason": "\(error)"])
             return "\(error)"
-        default:
+        case .noSpace, .noDescriptors, .io, .lockHeld, .backgroundError, .unsupportedFormat, .closed, .other:
             throw NodeStartError("cannot open the store of shard \(shard): \(error)")
         }
     }

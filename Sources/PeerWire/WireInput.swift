@@ -113,7 +113,15 @@ public enum PeerWireError: Error, Sendable, Equatable {
     /// A whole frame whose body is not what its type says.
     case malformed(StaticString)
 
-    public static func == (left: Self, right: Self) -> Bool { left.description == right.description }
+    public static func == (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.frameTooLong(let bytes, let max), .frameTooLong(let others, let other)): bytes == others && max == other
+        case (.damaged, .damaged): true
+        case (.unknownType(let type), .unknownType(let other)): type == other
+        case (.malformed(let what), .malformed(let other)): "\(what)" == "\(other)"
+        case (.frameTooLong, _), (.damaged, _), (.unknownType, _), (.malformed, _): false
+        }
+    }
 }
 
 extension PeerWireError: CustomStringConvertible {

@@ -73,6 +73,23 @@ struct UpdateCondition {
     let path: JSONPointer
     private let test: Test
 
+    /// The member that says what a condition asks.
+    private enum Name: CaseIterable {
+        case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual, exists
+
+        var text: StaticString {
+            switch self {
+            case .equal: "eq"
+            case .notEqual: "ne"
+            case .less: "lt"
+            case .lessOrEqual: "lte"
+            case .greater: "gt"
+            case .greaterOrEqual: "gte"
+            case .exists: "exists"
+            }
+        }
+    }
+
     private enum Test {
         case equal(JSONValue)
         case notEqual(JSONValue)
@@ -82,20 +99,19 @@ struct UpdateCondition {
 
     init(_ reader: PatchReader) throws(Problem) {
         path = try reader.pointer("at")
-        let names: [StaticString] = ["eq", "ne", "lt", "lte", "gt", "gte", "exists"]
-        guard reader.object.count == 2, let name = names.first(where: { reader.object[$0] != nil }) else {
+        guard reader.object.count == 2, let name = Name.allCases.first(where: { reader.object[$0.text] != nil }) else {
             throw reader.malformed("beside \"at\" it has exactly one of eq, ne, lt, lte, gt, gte and exists")
         }
-        self.name = name
-        let value = try reader.value(name)
-        switch name.description {
-        case "eq": test = .equal(value)
-        case "ne": test = .notEqual(value)
-        case "lt": test = .ordered(value) { $0 == .less }
-        case "lte": test = .ordered(value) { $0 != .greater }
-        case "gt": test = .ordered(value) { $0 == .greater }
-        case "gte": test = .ordered(value) { $0 != .less }
-        default:
+        self.name = name.text
+        let value = try reader.value(name.text)
+        switch name {
+        case .equal: test = .equal(value)
+        case .notEqual: test = .notEqual(value)
+        case .less: test = .ordered(value) { $0 == .less }
+        case .lessOrEqual: test = .ordered(value) { $0 != .greater }
+        case .greater: test = .ordered(value) { $0 == .greater }
+        case .greaterOrEqual: test = .ordered(value) { $0 != .less }
+        case .exists:
             guard case .bool(let exists) = value else {
                 throw reader.malformed("its \"exists\" is neither true nor false")
             }

@@ -4,6 +4,22 @@ struct UpdateOperation {
     let path: JSONPointer
     private let verb: Verb
 
+    /// The member that says what an operation does.
+    private enum Name: CaseIterable {
+        case set, remove, increment, append, max, min
+
+        var text: StaticString {
+            switch self {
+            case .set: "set"
+            case .remove: "remove"
+            case .increment: "increment"
+            case .append: "append"
+            case .max: "max"
+            case .min: "min"
+            }
+        }
+    }
+
     private enum Verb {
         case set(JSONValue)
         case remove
@@ -14,29 +30,28 @@ struct UpdateOperation {
     }
 
     init(_ reader: PatchReader) throws(Problem) {
-        let names: [StaticString] = ["set", "remove", "increment", "append", "max", "min"]
-        guard let name = names.first(where: { reader.object[$0] != nil }) else {
+        guard let name = Name.allCases.first(where: { reader.object[$0.text] != nil }) else {
             throw reader.malformed("it is none of set, remove, increment, append, max and min")
         }
-        self.name = name
-        path = try reader.pointer(name)
-        switch name.description {
-        case "set":
+        self.name = name.text
+        path = try reader.pointer(name.text)
+        switch name {
+        case .set:
             try reader.allow("set", "to")
             verb = .set(try reader.value("to"))
-        case "remove":
+        case .remove:
             try reader.allow("remove")
             verb = .remove
-        case "increment":
+        case .increment:
             try reader.allow("increment", "by")
             verb = .increment(try reader.number("by"))
-        case "append":
+        case .append:
             try reader.allow("append", "value")
             verb = .append(try reader.value("value"))
-        case "max":
+        case .max:
             try reader.allow("max", "to")
             verb = .max(try reader.number("to"))
-        default:
+        case .min:
             try reader.allow("min", "to")
             verb = .min(try reader.number("to"))
         }

@@ -169,7 +169,9 @@ struct AdminCommands: Sendable {
         switch command {
         case .cordon(let node), .uncordon(let node), .drain(let node): members.insert(("node", .text(node.text)), at: 0)
         case .throttle(let rate): members.insert(("bytes-per-second", .integer(rate)), at: 0)
-        default: break
+        case .commit, .pauseRebalance, .resumeRebalance, .cancelRebalance, .remove, .weight, .move, .pause, .resume,
+            .cancel:
+            break
         }
         if let operation { members.append(("operation", .text("\(operation)"))) }
         if !text.isEmpty { members.append(("note", .text(text))) }

@@ -278,7 +278,7 @@ final class ShardKeeper: Sendable {
             return reply.send(.refused(PeerRefusal(.failed, "shard \(shard) is unavailable here: \(reason)")))
         }
         var delay = Self.openRetryDelay
-        if let outbound = outbound(shard, to: node), outbound.move.operation.description == operation {
+        if let outbound = outbound(shard, to: node), outbound.move.operation == OperationID(operation) {
             let pause = tools.gate.enter()
             guard pause > 0 else { return outbound.open(session, reply: reply) }
             delay = .nanoseconds(Int64(pause))
