@@ -188,7 +188,7 @@ extension [MoveTarget.Effect] {
         var bed = Bed(bytesPerSecond: 100)
         let first = bed.examine([])
         #expect(first.names == ["finishFile", "requestChunk"])
-        #expect(bed.target.nextFetchTime == bed.now.adding(nanoseconds: 100_000_000))
+        #expect(bed.target.deadline == bed.now.adding(nanoseconds: 100_000_000))
         bed.wait(99)
         let early = bed.effects()
         #expect(early.isEmpty)
@@ -201,14 +201,14 @@ extension [MoveTarget.Effect] {
     @Test func theSameLimitAgainForgivesNothing() {
         var bed = Bed(bytesPerSecond: 100)
         _ = bed.examine([])
-        let due = bed.target.nextFetchTime
+        let due = bed.target.deadline
         bed.wait(50)
         bed.target.throttle(bytesPerSecond: 100, now: bed.now)
-        #expect(bed.target.nextFetchTime == due)
+        #expect(bed.target.deadline == due)
         bed.target.throttle(bytesPerSecond: 50, now: bed.now)
-        #expect(bed.target.nextFetchTime == bed.now.adding(nanoseconds: 100_000_000), "50 ms owed are twice that now")
+        #expect(bed.target.deadline == bed.now.adding(nanoseconds: 100_000_000), "50 ms owed are twice that now")
         bed.target.throttle(bytesPerSecond: 0, now: bed.now)
-        #expect(bed.target.nextFetchTime.map { $0 <= bed.now } == true)
+        #expect(bed.target.deadline.map { $0 <= bed.now } == true)
     }
 
     @Test func roundsThatGetNowhereAreNoticed() {

@@ -8,6 +8,12 @@ import Testing
     static let swiftFiles = tree.files.filter(\.isSwift)
     static let lineBytesMax = 120
     static let fileLinesMax = 600
+    /// State machines that are longer. Each is one file, because its state is private: a rule between two of its parts
+    /// is then read in one place, and no other file can break it.
+    static let longMachines: Set<String> = [
+        "Sources/ShardCore/Move/MoveTarget.swift"
+    ]
+    static let machineLinesMax = 1_000
 
     @Test func aFloorImportsOnlyWhatLiesBelowIt() {
         expectNone { file in
@@ -38,11 +44,15 @@ import Testing
 
     @Test func filesAreShort() {
         expectNone { file in
-            guard file.lines.count > Self.fileLinesMax else { return [] }
-            return [
-                Violation(path: file.path, line: 0, message: "\(file.lines.count) lines; \(Self.fileLinesMax) at most")
-            ]
+            let linesMax = Self.longMachines.contains(file.path) ? Self.machineLinesMax : Self.fileLinesMax
+            guard file.lines.count > linesMax else { return [] }
+            return [Violation(path: file.path, line: 0, message: "\(file.lines.count) lines; \(linesMax) at most")]
         }
+    }
+
+    @Test func onlyWhatIsLongIsCalledLong() {
+        let long = Self.swiftFiles.filter { $0.lines.count > Self.fileLinesMax }.map(\.path)
+        #expect(Self.longMachines.subtracting(long).isEmpty)
     }
 
     @Test func linesAreShortAndClean() {

@@ -38,7 +38,6 @@ extension InboundMove {
         newestTime = clock
         guard follow(time: clock) else { return }
         let mark = store.applied
-        pending = []
         durable = nil
         appended = nil
         tools.log.adopt(AppliedMark(shard: shard, epoch: mark.epoch, position: mark.position, lsn: mark.lsn))
@@ -60,7 +59,6 @@ extension InboundMove {
     }
 
     func append(_ append: AppendGroup) {
-        var effects: [(Position, EntityEffect)] = []
         var position = append.first
         for payload in append.payloads {
             guard let effect = EntityEffect(decoding: payload) else {
@@ -70,7 +68,6 @@ extension InboundMove {
                 return machine.localFailed(
                     "position \(position) is of no entity of the shard", now: NodeTime.monotonic())
             }
-            effects.append((position, effect))
             newestTime = max(newestTime, effect.record?.updatedAt ?? .zero)
             position = position.next
         }
@@ -81,7 +78,6 @@ extension InboundMove {
         guard tools.flushes.hasRoomForWrites, tools.log.submit(batch) == .accepted else {
             return machine.appendRefused(now: NodeTime.monotonic())
         }
-        pending += effects
         appended = batch.lastPosition
         machine.appendAccepted()
     }
@@ -99,21 +95,18 @@ extension InboundMove {
         carryOn()
     }
 
-    func apply() {
-        guard let store, let durable else { return }
-        let due = pending.prefix { $0.position <= durable.position }
-        guard let last = due.last else { return }
+    func apply(_ group: CommitGroup) {
+        guard let store, let durable else { preconditionFailure("shard \(shard) follows without a store or a mark") }
         batch.clear()
-        for (_, effect) in due { batch.put(effect) }
+        for effect in group.effects { batch.put(effect) }
         batch.put(clock: newestTime)
         do {
             try store.apply(
-                &batch, applied: AppliedState(epoch: durable.epoch, position: last.position, lsn: durable.lsn))
+                &batch, applied: AppliedState(epoch: durable.epoch, position: group.through, lsn: durable.lsn))
         } catch {
             return machine.localFailed("the store of shard \(shard) failed: \(error)", now: NodeTime.monotonic())
         }
-        pending.removeFirst(due.count)
-        machine.applied(upTo: last.position)
+        machine.applied(upTo: group.through)
     }
 
     private var hasLogAll: Bool { appended.map { $0 <= durable?.position ?? .zero } ?? true }
@@ -135,7 +128,6 @@ extension InboundMove {
     private func discardOpenStore(done: @escaping @Sendable (InboundMove) -> Void) {
         let old = store
         store = nil
-        pending = []
         durable = nil
         appended = nil
         tools.log.release(shard)

@@ -1,6 +1,5 @@
 import ClusterCore
 import DequeModule
-import Entities
 import HashRing
 import LogFiles
 import LogFormat
@@ -32,8 +31,6 @@ final class InboundMove: @unchecked Sendable {
     var machine: MoveTarget
     var store: ShardStore?
     var batch = StoreBatch()
-    /// Effects given to the log and not yet applied, from the one after the store's applied position on.
-    var pending: [(position: Position, effect: EntityEffect)] = []
     var durable: DurableMark?
     /// The last position given to the log.
     var appended: Position?
@@ -147,7 +144,7 @@ final class InboundMove: @unchecked Sendable {
         case .requestPull(let request, let session, let after, let durable, let bytesMax, let wait):
             requestPull(request, session, after, durable, bytesMax, wait)
         case .append(let append): self.append(append)
-        case .apply: apply()
+        case .apply(let group): apply(group)
         case .readOwner: readOwner()
         case .serve(let epoch, let applied): serve(epoch, applied)
         case .lacking(let epoch): lack(epoch)
@@ -158,7 +155,7 @@ final class InboundMove: @unchecked Sendable {
     // MARK: The record
 
     private func enter(_ stage: MoveStage) {
-        if stage == .copy, let reason = machine.trouble {
+        if stage == .copy, let reason = machine.progress.trouble {
             logger.warning(
                 "a shard's copy begins anew",
                 metadata: ["shard": "\(shard)", "from": "\(move.from)", "reason": "\(reason)"])

@@ -19,26 +19,6 @@ public struct MoveProgress: Sendable, Equatable {
     public var trouble: String?
 }
 
-extension MoveTarget {
-    /// Whether the record has named this node as the primary: nothing that the source says matters any more.
-    public var isOwner: Bool { owned != nil }
-
-    public var progress: MoveProgress {
-        var progress = MoveProgress()
-        progress.bytesDone = copy.bytesDone
-        progress.bytesTotal = copy.bytesTotal
-        progress.bytesPerSecond = meter.bytesPerSecond
-        progress.rounds = rounds.count
-        if let follow, follow.sourceApplied > follow.durable {
-            progress.lagPositions = follow.sourceApplied.rawValue - follow.durable.rawValue
-        }
-        progress.isNotConverging = rounds.fruitless >= settings.roundsMax
-        progress.neededBytesPerSecond = rounds.neededBytesPerSecond
-        progress.trouble = trouble
-        return progress
-    }
-}
-
 /// The rounds of copying, and whether they get anywhere.
 struct Rounds {
     private(set) var count = 0
