@@ -20,8 +20,7 @@ public import Primitives
 ///
 /// **What makes the handover safe.** The transaction of ``Effect/commitHandover(through:revision:)`` must be
 /// conditional on the shard's record having exactly that revision, and change it. The target changes the record, too
-/// (stage
-/// `copy`), before it throws away what it has acknowledged. So one of the two fails.
+/// (stage `copy`), before it throws away what it has acknowledged. So one of the two fails.
 ///
 /// - The outcome of the transaction may be unknown. The machine then stays frozen, without any bound, until the driver
 ///   knows: it reads the record, or sends the same transaction again. A record at the *same* revision proves nothing,
@@ -58,7 +57,7 @@ public struct MoveSource {
         case lost(Epoch)
     }
 
-    enum State {
+    private enum State {
         case streaming
         /// The stage is being written; asked for again at `retryAt`.
         case entering(retryAt: MonotonicTime)
@@ -70,7 +69,7 @@ public struct MoveSource {
         case cancelled
     }
 
-    struct Session {
+    private struct Session {
         let id: MoveSession
         var files: [MoveFile]?
         /// Whether the checkpoint is wanted, being made or there.
@@ -84,7 +83,7 @@ public struct MoveSource {
         var knowsFreeze = false
     }
 
-    struct WaitingPull {
+    private struct WaitingPull {
         let ticket: Ticket
         let after: Position
         let bytesMax: Int
@@ -96,24 +95,24 @@ public struct MoveSource {
     /// The last position given to ``committed(_:)``.
     public private(set) var applied: Position
 
-    let settings: Settings
-    let mutants: Mutants
+    private let settings: Settings
+    private let mutants: Mutants
 
-    var state = State.streaming
-    var session: Session?
+    private var state = State.streaming
+    private var session: Session?
     /// No session up to this one is begun (again).
-    var lastSession = MoveSession(0)
-    var waiting: WaitingPull?
-    var effects = Deque<Effect>()
-    var stage = MoveStage.learner
-    var revision: UInt64 = 0
+    private var lastSession = MoveSession(0)
+    private var waiting: WaitingPull?
+    private var effects = Deque<Effect>()
+    private var stage = MoveStage.learner
+    private var revision: UInt64 = 0
     /// The shard's last position, known while it is frozen and drained.
-    var frozenThrough: Position?
-    var nextAttempt: MonotonicTime?
+    private var frozenThrough: Position?
+    private var nextAttempt: MonotonicTime?
     /// A handover transaction was sent whose outcome is not known.
-    var isOutcomeOpen = false
-    var pauses: BackOff
-    var retries = BackOff(
+    private var isOutcomeOpen = false
+    private var pauses: BackOff
+    private var retries = BackOff(
         firstMilliseconds: Limits.moveBackOffMilliseconds, longestMilliseconds: Limits.moveBackOffMillisecondsMax)
 
     public struct Settings: Sendable {
@@ -201,5 +200,325 @@ public struct MoveSource {
         session?.tee = nil
         session?.acknowledged = nil
         if let pull = takeWaitingPull() { answer(pull.ticket, .restart, after: pull.after) }
+    }
+
+    // MARK: The checkpoint
+
+    /// The target asks for a checkpoint. From here on what is committed is kept for it.
+    ///
+    /// - Parameter ticket: comes back in one ``Effect/answerOpen(_:_:)``.
+    public mutating func open(_ id: MoveSession, ticket: Ticket, now: MonotonicTime) {
+        switch state {
+        case .committing: return reply(ticket, .failed("the shard is being handed over"))
+        case .lost: return reply(ticket, .failed("the shard has been handed over"))
+        case .cancelled: return reply(ticket, .failed("the move was cancelled"))
+        case .streaming, .entering, .freezing: break
+        }
+        if var current = session, current.id == id, current.hasCheckpoint {
+            if let files = current.files { return reply(ticket, .manifest(epoch: epoch, files: files)) }
+            if let earlier = current.openTicket { reply(earlier, .superseded) }
+            current.openTicket = ticket
+            session = current
+            return
+        }
+        guard id > lastSession else { return reply(ticket, .restart) }
+        endSession()
+        giveUpFreeze(now: now)
+        lastSession = id
+        session = Session(id: id, openTicket: ticket, tee: MoveTee(after: applied, bytesMax: settings.teeBytesMax))
+        effects.append(.makeCheckpoint(id))
+    }
+
+    /// The checkpoint is on the disk. One of a session that is over is dropped.
+    public mutating func checkpointMade(_ id: MoveSession, files: [MoveFile], now: MonotonicTime) {
+        guard wantsCheckpoint(of: id) else { return effects.append(.dropCheckpoint(id)) }
+        precondition(session?.files == nil, "one checkpoint is made for a session")
+        guard files.count <= Limits.moveFilesMax else {
+            return checkpointFailed(id, reason: "the checkpoint has \(files.count) files", now: now)
+        }
+        session?.files = files
+        guard let ticket = session?.openTicket else { return }
+        session?.openTicket = nil
+        reply(ticket, .manifest(epoch: epoch, files: files))
+    }
+
+    public mutating func checkpointFailed(_ id: MoveSession, reason: String, now: MonotonicTime) {
+        guard wantsCheckpoint(of: id) else { return effects.append(.dropCheckpoint(id)) }
+        if let ticket = session?.openTicket {
+            session?.openTicket = nil
+            reply(ticket, .failed(reason))
+        }
+        endSession()
+    }
+
+    // MARK: Pulls
+
+    /// The target asks for what comes after a position, and says up to where it is durable. A pull that comes while
+    /// another waits takes its place.
+    ///
+    /// - Parameters:
+    ///   - after: the last position that the target has.
+    ///   - durable: the last position on the target's stable storage; `durable <= after`.
+    ///   - waitMilliseconds: how long to wait for something to be given, at most ``Limits/movePullMilliseconds``.
+    ///   - ticket: comes back in one ``Effect/answerPull(_:_:)``.
+    public mutating func pull(
+        _ id: MoveSession, after: Position, durable: Position, bytesMax: Int, waitMilliseconds: UInt64,
+        ticket: Ticket, now: MonotonicTime
+    ) {
+        if case .lost(let epoch) = state { return answer(ticket, .handedOver(epoch), after: after) }
+        guard durable <= after, session?.id == id, session?.files != nil, let tee = session?.tee else {
+            if session?.id == id, session?.files != nil, !isCommitting { endSession(now: now) }
+            return answer(ticket, .restart, after: after)
+        }
+        if after < tee.trimmed {
+            // Either it was sent before others that have come, or the checkpoint is older than what is kept.
+            if let acknowledged = session?.acknowledged, after < acknowledged {
+                return answer(ticket, nil, after: after)
+            }
+            guard mutants.has(.teeGapIgnored) else {
+                if !isCommitting { endSession(now: now) }
+                return answer(ticket, .restart, after: after)
+            }
+        }
+        if let pull = takeWaitingPull() { answer(pull.ticket, nil, after: pull.after) }
+        acknowledge(mutants.has(.handoverBeforeTargetDurable) ? after : durable, now: now)
+        let wait = min(waitMilliseconds, Limits.movePullMilliseconds)
+        waiting = WaitingPull(
+            ticket: ticket, after: mutants.has(.teeGapIgnored) ? max(after, session?.tee?.trimmed ?? after) : after,
+            bytesMax: min(bytesMax, Limits.movePullBytesMax), until: now.adding(milliseconds: wait))
+        if wait == 0 || frozenThrough != nil && session?.knowsFreeze == false { return answerWaitingPull(always: true) }
+        answerWaitingPull()
+    }
+
+    private mutating func acknowledge(_ durable: Position, now: MonotonicTime) {
+        guard let id = session?.id else { return }
+        if session?.acknowledged == nil, session?.hasCheckpoint == true {
+            session?.hasCheckpoint = false
+            effects.append(.dropCheckpoint(id))
+        }
+        let acknowledged = max(session?.acknowledged ?? .zero, durable)
+        session?.acknowledged = acknowledged
+        // A checkpoint may hold what has not yet come in here. In place: a copy would be of all that is kept.
+        if let last = session?.tee?.last { session?.tee?.trim(through: min(durable, last)) }
+        decide(now: now)
+    }
+
+    // MARK: Answers
+
+    /// Answers the pull that waits, if there is anything to tell it.
+    private mutating func answerWaitingPull(always: Bool = false) {
+        guard let pull = waiting, let tee = session?.tee else { return }
+        let records = tee.records(after: pull.after, bytesMax: pull.bytesMax)
+        guard always || !records.isEmpty else { return }
+        waiting = nil
+        answer(pull.ticket, nil, after: pull.after, records)
+    }
+
+    private mutating func takeWaitingPull() -> WaitingPull? {
+        defer { waiting = nil }
+        return waiting
+    }
+
+    /// - Parameter phase: `nil` where it is the shard's own.
+    private mutating func answer(
+        _ ticket: Ticket, _ phase: MovePullAnswer.Phase?, after: Position, _ records: [[UInt8]] = []
+    ) {
+        var own = MovePullAnswer.Phase.streaming
+        if let frozenThrough {
+            own = .frozen(through: frozenThrough)
+            if phase == nil { session?.knowsFreeze = true }
+        }
+        effects.append(
+            .answerPull(
+                ticket,
+                MovePullAnswer(
+                    epoch: epoch, first: after.next, payloads: records, applied: applied, phase: phase ?? own)))
+    }
+
+    private mutating func reply(_ ticket: Ticket, _ answer: MoveOpenAnswer) {
+        effects.append(.answerOpen(ticket, answer))
+    }
+
+    // MARK: The end of a session
+
+    /// The target must begin anew; what it has acknowledged counts for nothing any more.
+    private mutating func endSession() {
+        guard let ended = session else { return }
+        session = nil
+        if let ticket = ended.openTicket { reply(ticket, .restart) }
+        if let pull = takeWaitingPull() { answer(pull.ticket, .restart, after: pull.after) }
+        if ended.hasCheckpoint { effects.append(.dropCheckpoint(ended.id)) }
+    }
+
+    private mutating func endSession(now: MonotonicTime) {
+        endSession()
+        giveUpFreeze(now: now)
+    }
+
+    private var isCommitting: Bool { if case .committing = state { true } else { false } }
+
+    // MARK: The metadata
+
+    /// The shard's record was read; it names this node as the primary, and this move. An older reading than one before
+    /// is ignored. While the outcome of a handover is open, a later revision than its condition settles that it failed,
+    /// and the same one settles nothing.
+    ///
+    /// - Parameter revision: the record's own; it grows with every change.
+    public mutating func stageRead(_ stage: MoveStage, revision: UInt64, now: MonotonicTime) {
+        guard revision >= self.revision else { return }
+        let isNews = revision > self.revision
+        self.stage = stage
+        self.revision = revision
+        switch state {
+        case .entering:
+            if stage == .handover {
+                beginFreeze(now: now)
+            } else if isNews {
+                giveUpFreeze(now: now)
+            }
+        case .freezing(let frozenAt, _):
+            if revision != frozenAt { giveUpFreeze(now: now) }
+        case .committing(_, let condition, _):
+            // Only the target, beginning anew, changes the record at this stage: what it acknowledged is gone.
+            if revision > condition { endSession(now: now) }
+        case .streaming, .lost, .cancelled:
+            break
+        }
+        // The target has no copy now, or is about to throw it away.
+        let isWithdrawn = stage == .copy || stage == .learner
+        if isWithdrawn, isNews, session?.acknowledged != nil { endSession(now: now) }
+        decide(now: now)
+    }
+
+    /// The record has been read, and names the target as the primary at `epoch`.
+    public mutating func handoverCommitted(_ epoch: Epoch) {
+        precondition(epoch > self.epoch, "shard \(shard) is lost at an epoch after that of its owner")
+        if isLost { return }
+        if !isFrozen { effects.append(.freeze) }
+        if !isCommitting { effects.append(.stopReads) }
+        state = .lost(epoch)
+        frozenThrough = nil
+        if let pull = takeWaitingPull() { answer(pull.ticket, .handedOver(epoch), after: pull.after) }
+        endSession()
+        effects.append(.lost(epoch))
+    }
+
+    /// Whether the transaction took effect is not known. The shard stays frozen; the transaction is to be sent again.
+    public mutating func handoverUnknown(now: MonotonicTime) {
+        guard case .committing(let through, let revision, nil) = state else { return }
+        isOutcomeOpen = true
+        state = .committing(
+            through: through, revision: revision, retryAt: now.adding(nanoseconds: retries.nextPause()))
+    }
+
+    /// The transaction did surely not take effect, and the record is as it was: the freeze is given up, so that the
+    /// shard is served while the metadata store is away. Where an earlier one is still of unknown outcome, that one
+    /// decides.
+    public mutating func handoverNotSent(now: MonotonicTime) {
+        guard case .committing(_, _, nil) = state else { return }
+        guard !isOutcomeOpen else { return handoverUnknown(now: now) }
+        giveUpFreeze(now: now)
+    }
+
+    /// The record has been read; it names this node as the primary and no longer has this move.
+    public mutating func cancelled(now: MonotonicTime) {
+        if isLost { return }
+        endSession(now: now)
+        state = .cancelled
+    }
+
+    // MARK: The freeze
+
+    /// The frozen ``ShardMachine`` is drained: it will have no position after `through`.
+    public mutating func drained(through: Position, now: MonotonicTime) {
+        guard case .freezing = state, frozenThrough == nil else { return }
+        precondition(through == applied, "shard \(shard) is drained at \(through), but was given up to \(applied)")
+        frozenThrough = through
+        session?.knowsFreeze = false
+        answerWaitingPull(always: true)
+        decide(now: now)
+    }
+
+    private mutating func beginFreeze(now: MonotonicTime) {
+        state = .freezing(revision: revision, until: now.adding(milliseconds: settings.freezeMilliseconds))
+        frozenThrough = nil
+        effects.append(.freeze)
+    }
+
+    /// Where a handover has begun, it is given up, and tried again after a pause.
+    private mutating func giveUpFreeze(now: MonotonicTime) {
+        switch state {
+        case .streaming, .lost, .cancelled: return
+        case .entering: break
+        case .freezing, .committing: effects.append(.thaw)
+        }
+        state = .streaming
+        frozenThrough = nil
+        nextAttempt = now.adding(nanoseconds: pauses.nextPause())
+    }
+
+    /// Takes the next step of the handover where its time has come.
+    private mutating func decide(now: MonotonicTime) {
+        switch state {
+        case .streaming:
+            guard isNear, nextAttempt.map({ $0 <= now }) ?? true else { return }
+            state = .entering(retryAt: now.adding(nanoseconds: retries.nextPause()))
+            effects.append(.enterHandover)
+        case .freezing(let revision, let until):
+            guard until > now else { return giveUpFreeze(now: now) }
+            guard let through = frozenThrough, let acknowledged = session?.acknowledged, acknowledged >= through
+            else { return }
+            retries.succeeded()
+            isOutcomeOpen = false
+            state = .committing(through: through, revision: revision, retryAt: nil)
+            if !mutants.has(.handoverWithoutStoppingReads) { effects.append(.stopReads) }
+            effects.append(.commitHandover(through: through, revision: revision))
+        case .entering, .committing, .lost, .cancelled:
+            return
+        }
+    }
+
+    /// The target lacks so little that a freeze can be short.
+    private var isNear: Bool {
+        guard stage == .catchUp || stage == .handover else { return false }
+        guard let tee = session?.tee, let acknowledged = session?.acknowledged else { return false }
+        let positions = applied > acknowledged ? applied.rawValue - acknowledged.rawValue : 0
+        return tee.byteCount <= settings.handoverLagBytes && positions <= settings.handoverLagPositionsMax
+    }
+
+    // MARK: Time
+
+    /// When ``tick(now:)`` is wanted, or `nil`.
+    public var deadline: MonotonicTime? {
+        var earliest = waiting?.until
+        func note(_ time: MonotonicTime?) {
+            if let time { earliest = min(earliest ?? time, time) }
+        }
+        switch state {
+        case .streaming: note(nextAttempt)
+        case .entering(let retryAt): note(retryAt)
+        case .freezing(_, let until): note(until)
+        case .committing(_, _, let retryAt): note(retryAt)
+        case .lost, .cancelled: break
+        }
+        return earliest
+    }
+
+    /// Time has passed.
+    public mutating func tick(now: MonotonicTime) {
+        if let pull = waiting, pull.until <= now { answerWaitingPull(always: true) }
+        switch state {
+        case .streaming:
+            if let attempt = nextAttempt, attempt <= now { nextAttempt = nil }
+        case .entering(let retryAt) where retryAt <= now:
+            state = .entering(retryAt: now.adding(nanoseconds: retries.nextPause()))
+            effects.append(.enterHandover)
+        case .committing(let through, let revision, let retryAt?) where retryAt <= now:
+            state = .committing(through: through, revision: revision, retryAt: nil)
+            effects.append(.commitHandover(through: through, revision: revision))
+        case .freezing, .entering, .committing, .lost, .cancelled:
+            break
+        }
+        decide(now: now)
     }
 }
