@@ -1,4 +1,5 @@
 public import LogFormat
+import Primitives
 
 /// One piece of I/O that a log machine wants done. The driver decides nothing: it does exactly this and reports back.
 ///
@@ -48,4 +49,51 @@ public struct LogFileEntry: Sendable, Equatable {
 public struct LogFailure: Error, Sendable, Equatable {
     public let step: LogStep
     public let result: StepResult
+}
+
+extension LogStep {
+    var isSync: Bool {
+        switch self {
+        case .sync, .syncDirectory: true
+        case .create, .allocate, .fill, .write, .rename, .delete: false
+        }
+    }
+
+    /// Zeros are written, not only allocated: overwriting written blocks lets fdatasync leave the inode alone.
+    static func filling(_ file: LogFileName, byteCount: Int, pieceBytes: Int) -> [LogStep] {
+        var steps: [LogStep] = [.create(file), .allocate(file, byteCount: byteCount)]
+        var offset = 0
+        while offset < byteCount {
+            let end = min(offset + pieceBytes, byteCount)
+            steps.append(.fill(file, offset..<end))
+            steps.append(.sync(file))
+            offset = end
+        }
+        return steps
+    }
+
+    /// The order that makes a segment safe to use: content, sync, name, sync of the name.
+    static func starting(
+        _ file: LogFileName, as number: UInt64, bytes: ArraySlice<UInt8>, mutants: Mutants
+    ) -> [LogStep] {
+        var steps: [LogStep] = [
+            .write(file, offset: 0, bytes: bytes), .sync(file), .rename(file, to: .segment(number)),
+        ]
+        if !mutants.has(.directorySyncSkipped) { steps.append(.syncDirectory) }
+        return steps
+    }
+
+    /// For a message: what was being done, without the bytes.
+    public var summary: String {
+        switch self {
+        case .create(let file): "creating \(file)"
+        case .allocate(let file, let byteCount): "allocating \(byteCount) bytes for \(file)"
+        case .fill(let file, let range): "zero-filling \(file) at \(range.lowerBound)"
+        case .write(let file, let offset, let bytes): "writing \(bytes.count) bytes to \(file) at \(offset)"
+        case .sync(let file): "syncing \(file)"
+        case .rename(let file, let name): "renaming \(file) to \(name)"
+        case .delete(let file): "deleting \(file)"
+        case .syncDirectory: "syncing the log directory"
+        }
+    }
 }

@@ -1,5 +1,3 @@
-import Primitives
-
 /// A row of steps that must be done one after the other, and where it stands.
 struct StepLane<Work: Sendable>: Sendable {
     /// What the steps are for; `nil` between works.
@@ -7,8 +5,6 @@ struct StepLane<Work: Sendable>: Sendable {
     private var steps: [LogStep] = []
     private var cursor = 0
     private(set) var isStepOut = false
-    /// After the disk was full: not before this.
-    var retryAt: MonotonicTime?
 
     var isIdle: Bool { work == nil }
 

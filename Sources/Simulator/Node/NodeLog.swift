@@ -205,18 +205,3 @@ extension DiskFailure {
         }
     }
 }
-
-extension LogStep {
-    var summary: String {
-        switch self {
-        case .create(let name): "create \(name)"
-        case .allocate(let name, let byteCount): "allocate \(byteCount) bytes of \(name)"
-        case .fill(let name, let range): "fill \(name) \(range)"
-        case .write(let name, let offset, let bytes): "write \(name) at \(offset), \(bytes.count) bytes"
-        case .sync(let name): "sync \(name)"
-        case .rename(let name, let other): "rename \(name) to \(other)"
-        case .delete(let name): "delete \(name)"
-        case .syncDirectory: "sync directory"
-        }
-    }
-}
