@@ -30,6 +30,7 @@ final class OutboundMove: @unchecked Sendable {
     /// What of the loop's account the updates kept for the target are charged.
     private var teeCharge = 0
     private var isGivenAway = false
+    private var isCarryingOn = false
     private var replies: [Ticket: PeerReply] = [:]
     private var lastTicket: Ticket = 0
     private var alarm: Scheduled<Void>?
@@ -153,8 +154,12 @@ final class OutboundMove: @unchecked Sendable {
 
     // MARK: Effects
 
+    /// An effect may come back here by way of the loop's turn: whoever began takes what comes of that, too.
     private func carryOn() {
+        guard !isCarryingOn else { return }
+        isCarryingOn = true
         while let effect = machine?.nextEffect() { carryOut(effect) }
+        isCarryingOn = false
         chargeTee()
         setAlarm()
     }

@@ -45,8 +45,7 @@ final class ShardLoop: @unchecked Sendable {
     private var lines: [ShardLine?]
     /// Shards of this loop that are coming in.
     private var arriving: [ShardID: InboundMove] = [:]
-    /// Shards touched in this turn.
-    private var dirty: [Int] = []
+    private var turns = TurnOrder()
     private var turnScheduled = false
     /// The stores are about to be closed.
     private var isStopped = false
@@ -143,10 +142,10 @@ final class ShardLoop: @unchecked Sendable {
         arriving[move.shard] = nil
     }
 
-    /// What a change to a line's machine from outside a turn has set free. On the loop.
+    /// What a change to a line's machine has set free. On the loop; from within a turn it asks for another.
     func carryOn(_ line: ShardLine) {
         touch(line, Int(line.host.shard.rawValue))
-        turn()
+        if turns.isUnderWay { scheduleTurn() } else { turn() }
     }
 
     // MARK: Entries
@@ -263,7 +262,7 @@ final class ShardLoop: @unchecked Sendable {
     private func touch(_ line: ShardLine, _ number: Int) {
         guard !line.isDirty else { return }
         line.isDirty = true
-        dirty.append(number)
+        turns.touch(number)
     }
 
     /// Requests of other connections may follow in this wake-up: the turn runs once, after them.
@@ -275,7 +274,8 @@ final class ShardLoop: @unchecked Sendable {
 
     private func turn() {
         turnScheduled = false
-        for number in dirty {
+        turns.begin()
+        while let number = turns.next() {
             guard let line = lines[number] else { continue }
             line.isDirty = false
             handOver(line)
@@ -285,8 +285,8 @@ final class ShardLoop: @unchecked Sendable {
             // What the line that comes next has read is of use then; of all others it would only take memory.
             if unfinished.first != number { line.machine.forgetReadStates() }
         }
-        dirty.removeAll(keepingCapacity: true)
         log.wake()
+        turns.end()
         sendOutgoing()
     }
 
@@ -406,6 +406,7 @@ final class ShardLoop: @unchecked Sendable {
     // MARK: Commit
 
     private func apply(_ marks: [DurableMark]) {
+        turns.begin()
         for mark in marks {
             guard let line = lines[Int(mark.shard.rawValue)] else {
                 arriving[mark.shard]?.logDurable(mark)
@@ -421,6 +422,7 @@ final class ShardLoop: @unchecked Sendable {
             drain(line)
             line.outbound?.lookAtDrain(line)
         }
+        turns.end()
         sendOutgoing()
     }
 
@@ -434,7 +436,9 @@ final class ShardLoop: @unchecked Sendable {
             guard let line = lines[number], let lsn = line.heldCommit else { return }
             line.heldCommit = nil
             guard line.host.takesRequests else { return }
+            turns.begin()
             commit(line, lsn: lsn)
+            turns.end()
             carryOn(line)
         }
     }
