@@ -137,6 +137,13 @@ final class OutboundMove: @unchecked Sendable {
         return lastTicket
     }
 
+    private func takeReply(_ ticket: Ticket) -> PeerReply {
+        guard let reply = replies.removeValue(forKey: ticket) else {
+            preconditionFailure("ticket \(ticket) is answered twice")
+        }
+        return reply
+    }
+
     // MARK: What the shard tells; on its loop
 
     /// The store has applied a group.
@@ -169,9 +176,9 @@ final class OutboundMove: @unchecked Sendable {
         case .makeCheckpoint(let session): makeCheckpoint(session)
         case .dropCheckpoint(let session): dropCheckpoint(session)
         case .answerOpen(let ticket, let answer):
-            replies.removeValue(forKey: ticket)?.send(PeerResponse(answer, pause: tools.gate.pause))
+            takeReply(ticket).send(PeerResponse(answer, pause: tools.gate.pause))
         case .answerPull(let ticket, let answer):
-            replies.removeValue(forKey: ticket)?.send(PeerResponse(answer, time: tools.time.now()))
+            takeReply(ticket).send(PeerResponse(answer, time: tools.time.now()))
         case .enterHandover: enterHandover()
         case .freeze: freeze()
         case .thaw: thaw()

@@ -39,7 +39,7 @@ final class ShardLoop: @unchecked Sendable {
     /// Every loop of the node, by index. Set once before any request.
     private var peers: [ShardLoop] = []
     /// Takes requests whose shard is not here (any more). Set once before any request.
-    private var elsewhere: (any ArrivalRouter)?
+    private var router: (any ArrivalRouter)?
 
     /// By shard number; `nil` for shards of other loops.
     private var lines: [ShardLine?]
@@ -95,9 +95,14 @@ final class ShardLoop: @unchecked Sendable {
     /// Gives the loop its shards and its peers. Before any request, on any thread.
     func start(hosts: [ShardHost], peers: [ShardLoop], elsewhere: any ArrivalRouter) {
         self.peers = peers
-        self.elsewhere = elsewhere
+        router = elsewhere
         outgoing = Array(repeating: [], count: peers.count)
         for host in hosts { install(host) }
+    }
+
+    private var elsewhere: any ArrivalRouter {
+        guard let router else { preconditionFailure("a loop is started before any request") }
+        return router
     }
 
     // MARK: Shards that come and go
@@ -121,7 +126,7 @@ final class ShardLoop: @unchecked Sendable {
         for (ticket, work) in line.machine.surrender() {
             let entry = line.tickets.remove(ticket)
             entry.hold?.giveBack()
-            elsewhere?.redirect(entry.arrival(shard, work))
+            elsewhere.redirect(entry.arrival(shard, work))
         }
         // Nothing is under way in a shard that was drained, but answers may not have been fetched yet.
         line.machine.stepDown(Problem(.shardUnavailable, "shard \(shard) has moved away; nothing was done"))
@@ -217,7 +222,7 @@ final class ShardLoop: @unchecked Sendable {
         eventLoop.assertInEventLoop()
         let number = Int(arrival.shard.rawValue)
         guard let line = lines[number] else {
-            elsewhere?.redirect(arrival)
+            elsewhere.redirect(arrival)
             return
         }
         guard line.host.takesRequests else { return refuseUnserved(arrival, line.host) }
