@@ -80,14 +80,15 @@ let package = Package(
         floor("Primitives", ["CPosixShims"]),
 
         // Floor 2: pure values.
-        floor("Entities", ["Primitives"]),
+        floor("JSON", ["Primitives"]),
+        floor("Entities", ["Primitives", "JSON"]),
         floor("HashRing", ["Primitives"]),
         floor("LogFormat", ["Primitives", "CLZ4"]),
 
         // Floor 3: the sans-IO machines.
         floor("LogCore", ["Primitives", "LogFormat"]),
         floor("ShardCore", ["Primitives", "Entities", deque]),
-        floor("ClusterCore", ["Primitives", "Entities", "HashRing"]),
+        floor("ClusterCore", ["Primitives", "JSON", "Entities", "HashRing"]),
         floor("PeerWire", ["Primitives", "Entities", "HashRing"]),
 
         // Floor 4: the outside world, one concern each.
@@ -97,13 +98,13 @@ let package = Package(
         floor(
             "ClusterMetadata",
             ["Primitives", "HashRing", "ClusterCore", "CPosixShims", httpClient, nioCore, nioPosix, nioHTTP1, nioSSL]),
-        floor("HTTPFront", ["Primitives", "Entities", nioCore, nioPosix]),
+        floor("HTTPFront", ["Primitives", "JSON", "Entities", nioCore, nioPosix]),
 
         // Floor 5: composition.
         floor(
             "NodeRuntime",
             [
-                "Primitives", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "ClusterCore", "PeerWire",
+                "Primitives", "JSON", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "ClusterCore", "PeerWire",
                 "LogFiles", "RocksStore", "ClusterMetadata", "PeerTransport", "HTTPFront", "CPosixShims", nioCore,
                 nioPosix, nioConcurrency, deque, logging, lifecycle, signals, yams,
             ]),
@@ -137,8 +138,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "ClusterCore", "Entities", "HTTPFront", "HashRing", "LogFormat", "PeerWire", "Primitives", "ShardCore",
-                nioCore,
+                "ClusterCore", "Entities", "HTTPFront", "HashRing", "JSON", "LogFormat", "PeerWire", "Primitives",
+                "ShardCore", nioCore,
             ], path: "Tests/Fuzz", exclude: ["Corpus", "run"], swiftSettings: strict),
         .target(name: "CTestClock", path: "Tests/CTestClock"),
         tests("EndToEndTests", ["Primitives", "CTestShims"]),
@@ -150,7 +151,7 @@ let package = Package(
         tests(
             "HTTPFrontTests",
             ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
-        tests("EntitiesTests", ["Entities", "Primitives"]),
+        tests("EntitiesTests", ["Entities", "JSON", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("ClusterCoreTests", ["ClusterCore", "HashRing", "Primitives"]),
         tests(

@@ -1,4 +1,5 @@
 internal import Entities
+internal import JSON
 internal import Primitives
 
 /// A record of the metadata store. The value is one JSON object, members in name order, so that an operator can read it

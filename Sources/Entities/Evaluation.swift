@@ -1,3 +1,4 @@
+import JSON
 public import Primitives
 
 /// What a write came to, decided from the entity's own record alone.

@@ -51,8 +51,8 @@ struct KeyScan {
             var byte = text[reading]
             reading += 1
             if percentDecoding, byte == UInt8(ascii: "%") {
-                guard reading + 2 <= text.count, let high = hexValue(text[reading]),
-                    let low = hexValue(text[reading + 1])
+                guard reading + 2 <= text.count, let high = text[reading].hexadecimalValue,
+                    let low = text[reading + 1].hexadecimalValue
                 else { throw .escape }
                 byte = high << 4 | low
                 reading += 2
@@ -110,16 +110,5 @@ struct KeyScan {
         case UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"): !first
         default: false
         }
-    }
-}
-
-/// The value of a hexadecimal digit of either case.
-@inline(__always)
-func hexValue(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-    default: nil
     }
 }

@@ -1,4 +1,5 @@
 internal import Entities
+internal import JSON
 internal import Primitives
 
 /// The members of a batch line, each found and none yet read. Strict: a line is one JSON object of known, different

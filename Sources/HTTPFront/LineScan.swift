@@ -67,7 +67,7 @@ enum ChunkLine {
     static func size(_ span: Span<UInt8>, _ text: Range<Int>) throws(Problem) -> Int {
         var index = text.lowerBound
         var size = 0
-        while index < text.upperBound, let digit = ByteClasses.hexValue(span[index]) {
+        while index < text.upperBound, let digit = span[index].hexadecimalValue {
             size = size > Int.max >> 4 ? Int.max : size << 4 | Int(digit)
             index += 1
         }

@@ -1,4 +1,5 @@
 internal import Entities
+internal import Primitives
 
 /// `name=value&name=value`, percent-decoded with `+` as a space, as clients' URL libraries write queries
 /// (WHATWG URL §5.1). Strict: an unknown, repeated or malformed parameter is refused, so that a misspelt one is never
@@ -61,8 +62,8 @@ struct QueryParameters {
             switch text[index] {
             case UInt8(ascii: "+"): decoded.append(ByteClasses.space)
             case UInt8(ascii: "%"):
-                guard index + 2 < text.endIndex, let high = ByteClasses.hexValue(text[index + 1]),
-                    let low = ByteClasses.hexValue(text[index + 2])
+                guard index + 2 < text.endIndex, let high = text[index + 1].hexadecimalValue,
+                    let low = text[index + 2].hexadecimalValue
                 else { throw Problem(.badRequest, "a % in the query must be followed by two hexadecimal digits") }
                 decoded.append(high << 4 | low)
                 index += 2

@@ -1,4 +1,5 @@
 internal import Entities
+internal import JSON
 internal import NIOCore
 internal import Primitives
 

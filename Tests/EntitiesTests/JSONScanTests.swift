@@ -1,4 +1,5 @@
 @testable import Entities
+import JSON
 import Primitives
 import Testing
 

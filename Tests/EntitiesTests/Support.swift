@@ -1,4 +1,5 @@
 import Entities
+import JSON
 import Primitives
 
 let ringSeed: UInt64 = 0x6B65_7973_7465_6164

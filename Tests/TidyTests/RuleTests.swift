@@ -37,6 +37,7 @@ import Testing
         ("Entities", "Primitives", true), ("Entities", "ShardCore", false), ("Primitives", "Foundation", false),
         ("ShardCore", "DequeModule", true), ("HTTPFront", "NIOPosix", true), ("Simulator", "LogFiles", false),
         ("Simulator", "ShardCore", true), ("Simulator", "Glibc", false), ("Entities", "HashRing", false),
+        ("Entities", "JSON", true), ("JSON", "Entities", false), ("LogFormat", "JSON", false),
         ("NodeRuntime", "HTTPFront", true), ("NodeRuntime", "Unheard", false),
     ])
     func importsAreJudgedByFloor(module: String, imported: String, allowed: Bool) {

@@ -1,3 +1,5 @@
+import JSON
+
 /// Compares values as conditions and tests do, and charges what it looks at. A number that is too long to be computed
 /// with is a fault where it would be compared, whatever the outcome would be.
 ///
@@ -93,31 +95,4 @@ enum JSONOrdering {
 
     /// `sign` is negative, zero or positive as the left one is below, at or above the right one.
     init(_ sign: Int) { self = sign < 0 ? .less : sign == 0 ? .equal : .greater }
-}
-
-extension JSONValue {
-    var isArray: Bool {
-        switch self {
-        case .array: true
-        case .unread(let unread): !unread.isObject
-        case .null, .bool, .number, .string, .object: false
-        }
-    }
-
-    var isObject: Bool {
-        switch self {
-        case .object: true
-        case .unread(let unread): unread.isObject
-        case .null, .bool, .number, .string, .array: false
-        }
-    }
-
-    var isContainer: Bool { isArray || isObject }
-
-    func isSameType(as other: JSONValue) -> Bool {
-        switch (self, other) {
-        case (.null, .null), (.bool, .bool), (.number, .number), (.string, .string): true
-        default: isArray && other.isArray || isObject && other.isObject
-        }
-    }
 }

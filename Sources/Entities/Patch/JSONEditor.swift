@@ -1,3 +1,4 @@
+import JSON
 import Primitives
 
 /// Why a change cannot be made to a document.
@@ -251,38 +252,5 @@ extension JSONEditor {
             return height + 1
         }
         return 0
-    }
-}
-
-extension JSONValue {
-    /// Gives up its elements and becomes null; `nil`, and nothing happens, where this is no array.
-    ///
-    /// In a function of its own, so that no second reference to the storage outlives it: the caller then changes the
-    /// elements where they lie, where a `switch` over the value would make it copy them first.
-    mutating func takeArray() -> [JSONValue]? {
-        switch self {
-        case .array(let elements):
-            self = .null
-            return elements
-        case .unread(let unread):
-            guard !unread.isObject else { return nil }
-            self = .null
-            return unread.elements()
-        case .null, .bool, .number, .string, .object: return nil
-        }
-    }
-
-    /// ``takeArray()`` for the members of an object.
-    mutating func takeObject() -> JSONObject? {
-        switch self {
-        case .object(let object):
-            self = .null
-            return object
-        case .unread(let unread):
-            guard unread.isObject else { return nil }
-            self = .null
-            return unread.object()
-        case .null, .bool, .number, .string, .array: return nil
-        }
     }
 }

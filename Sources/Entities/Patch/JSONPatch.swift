@@ -1,3 +1,4 @@
+import JSON
 import Primitives
 
 /// JSON Patch (RFC 6902): operations applied in order, all or none.

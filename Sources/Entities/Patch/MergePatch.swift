@@ -1,3 +1,5 @@
+import JSON
+
 /// JSON Merge Patch (RFC 7396): the members of the patch replace those of the target, `null` removes, and anything but
 /// an object replaces the whole.
 enum MergePatch {

@@ -1,3 +1,4 @@
+import JSON
 import Primitives
 
 /// The document of a PATCH, read whole before any of it is applied.
@@ -53,18 +54,5 @@ struct PatchDocument {
         case .jsonPatch(let patch): try patch.apply(to: &editor)
         case .update(let update): try update.apply(to: &editor)
         }
-    }
-}
-
-extension JSONDocument {
-    /// Reads a document for a patch: a small one whole, of a large one the places that are touched. Both come to the
-    /// same. Stops with ``JSONError/Reason/tooHeavy`` where its weight passes `weightMax`.
-    static func read(
-        _ text: [UInt8], weightMax: Int, wholeBytesMax: Int = Limits.jsonReadWholeBytesMax
-    ) throws(JSONError) -> JSONDocument {
-        guard text.count <= wholeBytesMax else { return try JSONScan.open(text, weightMax: weightMax) }
-        let document = try JSONParser.parse(text)
-        guard document.weight <= weightMax else { throw JSONError(offset: text.count, reason: .tooHeavy) }
-        return document
     }
 }

@@ -1,3 +1,4 @@
+import JSON
 import Primitives
 
 /// One object of a patch document, read member by member; what is missing or of the wrong type is 400 `bad-request`,

@@ -1,3 +1,4 @@
+import JSON
 import Primitives
 
 /// What one patch may still cost, in bytes of work: bytes read, compared, copied and written, and what values cost

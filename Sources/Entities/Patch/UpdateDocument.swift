@@ -1,3 +1,4 @@
+import JSON
 import Primitives
 
 /// `application/vnd.keystead.update+json`: `{"if":[COND…],"do":[OP…],"else-create":V?}`, conditions and operations in

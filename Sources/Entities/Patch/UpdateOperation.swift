@@ -1,3 +1,5 @@
+import JSON
+
 /// One operation of an ``UpdateDocument``.
 struct UpdateOperation {
     let name: StaticString

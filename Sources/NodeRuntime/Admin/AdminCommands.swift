@@ -3,6 +3,7 @@ import ClusterMetadata
 import Entities
 import HTTPFront
 import HashRing
+import JSON
 import PeerWire
 import Primitives
 

@@ -1,6 +1,7 @@
 import Entities
 import HTTPFront
 import HashRing
+import JSON
 import LogFiles
 import NIOCore
 import Primitives

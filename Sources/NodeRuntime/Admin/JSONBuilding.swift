@@ -1,4 +1,5 @@
 import Entities
+import JSON
 
 extension JSONValue {
     static func text(_ text: String) -> JSONValue { .string(JSONString(content: Array(text.utf8)[...])) }

@@ -2,6 +2,7 @@ import ClusterCore
 import Entities
 import HTTPFront
 import HashRing
+import JSON
 import PeerWire
 import Primitives
 

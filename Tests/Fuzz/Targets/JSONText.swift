@@ -1,4 +1,5 @@
 import Entities
+import JSON
 import Primitives
 
 /// JSON text: nothing traps, and what is accepted is written so that it reads back as the same value and the same text.

@@ -1,4 +1,5 @@
 @testable import Entities
+import JSON
 import Primitives
 
 /// A patch document on a state, cut at the first zero byte: nothing traps, and a result is JSON within its bounds.

@@ -1,9 +1,11 @@
+import Primitives
+
 /// A string of a document, as it stands between its quotes.
 public struct JSONString: Sendable {
     /// Marked where something in it is escaped.
     private let text: JSONText
 
-    var hasEscapes: Bool { text.isMarked }
+    package var hasEscapes: Bool { text.isMarked }
 
     init(_ text: JSONText, hasEscapes: Bool) {
         self.text = hasEscapes ? text.marked : text
@@ -13,6 +15,7 @@ public struct JSONString: Sendable {
 
     /// What stands for no string at all, and is in no document.
     static let gone = JSONString(JSONText.none)
+    @usableFromInline
     var isGone: Bool { text.isNone }
 
     /// A string of this content, which must be UTF-8.
@@ -33,13 +36,15 @@ public struct JSONString: Sendable {
     }
 
     /// Whether the content is `other`. Allocates nothing, and looks no further than the first difference.
+    @inlinable
     public func contentEquals(_ other: some Collection<UInt8>) -> Bool {
         // SAFETY: the pointer is used inside the closure only.
         other.withContiguousStorageIfAvailable { contentEquals($0) }
             ?? Array(other).withUnsafeBufferPointer { contentEquals($0) }
     }
 
-    private func contentEquals(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
+    @usableFromInline
+    func contentEquals(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
         guard hasEscapes else {
             guard text.count == other.count else { return false }
             return text.withBytes { JSONBytes.firstDifference($0, UnsafeRawBufferPointer(other)) == nil }
@@ -67,10 +72,10 @@ public struct JSONString: Sendable {
     }
 
     /// Bytes of the text with its quotes.
-    var encodedCount: Int { text.count + 2 }
+    package var encodedCount: Int { text.count + 2 }
 
     /// Bytes of the text.
-    var textCount: Int { text.count }
+    package var textCount: Int { text.count }
 
     /// Gives the text, without its quotes.
     @inline(__always)
@@ -94,7 +99,7 @@ extension JSONString: Equatable, Comparable {
     public static func < (left: JSONString, right: JSONString) -> Bool { compare(left, right) < 0 }
 
     /// Negative, zero or positive as `left` is before, at or after `right`.
-    static func compare(_ left: JSONString, _ right: JSONString) -> Int {
+    package static func compare(_ left: JSONString, _ right: JSONString) -> Int {
         if !left.hasEscapes, !right.hasEscapes {
             guard let place = left.text.firstDifference(right.text) else { return left.text.count - right.text.count }
             let (leftBytes, rightBytes) = (left.text.bytes, right.text.bytes)
@@ -236,7 +241,7 @@ struct JSONUnescaper: IteratorProtocol {
 
     private mutating func readUnit() -> UInt32 {
         var unit: UInt32 = 0
-        for digit in text[index..<(index + 4)] { unit = unit << 4 | UInt32(hexValue(digit) ?? 0) }
+        for digit in text[index..<(index + 4)] { unit = unit << 4 | UInt32(digit.hexadecimalValue ?? 0) }
         index += 4
         return unit
     }

@@ -48,12 +48,72 @@ public enum JSONValue: Sendable {
     }
 
     /// The same value with its outermost container opened.
-    var opened: JSONValue {
+    package var opened: JSONValue {
         guard case .unread(let unread) = self else { return self }
         guard unread.isObject else { return .array(unread.elements()) }
         var object = unread.object()
         object.indexIfNeeded()
         return .object(object)
+    }
+}
+
+// MARK: Containers
+
+extension JSONValue {
+    package var isArray: Bool {
+        switch self {
+        case .array: true
+        case .unread(let unread): !unread.isObject
+        case .null, .bool, .number, .string, .object: false
+        }
+    }
+
+    package var isObject: Bool {
+        switch self {
+        case .object: true
+        case .unread(let unread): unread.isObject
+        case .null, .bool, .number, .string, .array: false
+        }
+    }
+
+    package var isContainer: Bool { isArray || isObject }
+
+    package func isSameType(as other: JSONValue) -> Bool {
+        switch (self, other) {
+        case (.null, .null), (.bool, .bool), (.number, .number), (.string, .string): true
+        default: isArray && other.isArray || isObject && other.isObject
+        }
+    }
+
+    /// Gives up its elements and becomes null; `nil`, and nothing happens, where this is no array.
+    ///
+    /// In a function of its own, so that no second reference to the storage outlives it: the caller then changes the
+    /// elements where they lie, where a `switch` over the value would make it copy them first.
+    package mutating func takeArray() -> [JSONValue]? {
+        switch self {
+        case .array(let elements):
+            self = .null
+            return elements
+        case .unread(let unread):
+            guard !unread.isObject else { return nil }
+            self = .null
+            return unread.elements()
+        case .null, .bool, .number, .string, .object: return nil
+        }
+    }
+
+    /// ``takeArray()`` for the members of an object.
+    package mutating func takeObject() -> JSONObject? {
+        switch self {
+        case .object(let object):
+            self = .null
+            return object
+        case .unread(let unread):
+            guard unread.isObject else { return nil }
+            self = .null
+            return unread.object()
+        case .null, .bool, .number, .string, .array: return nil
+        }
     }
 }
 

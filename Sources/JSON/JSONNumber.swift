@@ -12,13 +12,13 @@ public struct JSONNumber: Sendable {
 
     public var text: ArraySlice<UInt8> { storage.bytes }
 
-    var textCount: Int { storage.count }
+    package var textCount: Int { storage.count }
 
     @inline(__always)
     func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { storage.withBytes(body) }
 
     /// Whether it has more digits than are ever computed with; those of its exponent count.
-    var isLong: Bool {
+    package var isLong: Bool {
         guard storage.count > Limits.numberDigitsMax else { return false }
         // A sign, a point, an `e` and a sign of the exponent are all that is no digit.
         guard storage.count <= Limits.numberDigitsMax + 4 else { return true }
@@ -37,13 +37,13 @@ public struct JSONNumber: Sendable {
         return UInt64(String(decoding: text, as: UTF8.self))
     }
 
-    enum IntegerValue: Equatable {
+    package enum IntegerValue: Equatable {
         case exact(Int64)
         case fractional
         case tooLarge
     }
 
-    var integer: IntegerValue { JSONDecimal(text).integer }
+    package var integer: IntegerValue { JSONDecimal(text).integer }
 }
 
 extension JSONNumber: Equatable, Comparable {
@@ -60,7 +60,7 @@ extension JSONNumber: Equatable, Comparable {
 /// The value of a number's text: `±0.d₁d₂…dₙ × 10^magnitude` with `d₁` and `dₙ` not zero; no digits at all is zero.
 ///
 /// Exponents beyond ±10^17 count as that bound: two numbers that differ only beyond it are equal.
-struct JSONDecimal {
+package struct JSONDecimal {
     private let isNegative: Bool
     /// The digits d₁ to dₙ, with a decimal point among them perhaps.
     private let digits: ArraySlice<UInt8>
@@ -69,7 +69,7 @@ struct JSONDecimal {
     private static let exponentMax = 100_000_000_000_000_000
 
     /// `text` has been checked by the parser.
-    init(_ text: ArraySlice<UInt8>) {
+    package init(_ text: ArraySlice<UInt8>) {
         isNegative = text.first == UInt8(ascii: "-")
         let unsigned = isNegative ? text.dropFirst() : text
         let mantissaEnd = unsigned.firstIndex { $0 | 0x20 == UInt8(ascii: "e") } ?? unsigned.endIndex
@@ -123,7 +123,7 @@ struct JSONDecimal {
     }
 
     /// Negative, zero or positive as `left` is below, at or above `right`.
-    static func compare(_ left: JSONDecimal, _ right: JSONDecimal) -> Int {
+    package static func compare(_ left: JSONDecimal, _ right: JSONDecimal) -> Int {
         let (leftSign, rightSign) = (left.sign, right.sign)
         guard leftSign == rightSign, leftSign != 0 else { return leftSign - rightSign }
         guard left.magnitude == right.magnitude else { return left.magnitude < right.magnitude ? -leftSign : leftSign }

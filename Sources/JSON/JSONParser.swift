@@ -87,7 +87,7 @@ struct JSONParser {
 
 /// What a document costs to read: its bytes without white space, and what each container, element and member takes
 /// beside its text. A function of the value that is written, however it came to be.
-struct JSONWeight {
+package struct JSONWeight {
     /// Beyond the bytes.
     private(set) var structure = 0
 
@@ -96,10 +96,10 @@ struct JSONWeight {
     static let member = 48
 
     /// An array's, without what its elements are: brackets and commas.
-    static func of(elements count: Int) -> Int { container + 2 + count * element + max(0, count - 1) }
+    package static func of(elements count: Int) -> Int { container + 2 + count * element + max(0, count - 1) }
 
     /// An object's, without what its names and values are: brackets, colons and commas.
-    static func of(members count: Int) -> Int { container + 2 + count * (member + 1) + max(0, count - 1) }
+    package static func of(members count: Int) -> Int { container + 2 + count * (member + 1) + max(0, count - 1) }
 
     mutating func addContainer() { structure += Self.container }
     mutating func addElement() { structure += Self.element }
@@ -110,7 +110,23 @@ struct JSONWeight {
 }
 
 /// A document that was read, and its ``JSONWeight``.
-struct JSONDocument: Sendable {
-    var value: JSONValue
-    var weight: Int
+package struct JSONDocument: Sendable {
+    package var value: JSONValue
+    package var weight: Int
+
+    package init(value: JSONValue, weight: Int) {
+        self.value = value
+        self.weight = weight
+    }
+
+    /// Reads a document for a patch: a small one whole, of a large one the places that are touched. Both come to the
+    /// same. Stops with ``JSONError/Reason/tooHeavy`` where its weight passes `weightMax`.
+    package static func read(
+        _ text: [UInt8], weightMax: Int, wholeBytesMax: Int = Limits.jsonReadWholeBytesMax
+    ) throws(JSONError) -> JSONDocument {
+        guard text.count <= wholeBytesMax else { return try JSONScan.open(text, weightMax: weightMax) }
+        let document = try JSONParser.parse(text)
+        guard document.weight <= weightMax else { throw JSONError(offset: text.count, reason: .tooHeavy) }
+        return document
+    }
 }

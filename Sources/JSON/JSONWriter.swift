@@ -16,7 +16,7 @@ extension JSONValue {
 
     /// The text and its ``JSONWeight``; `nil` where the text would be longer than `bytesMax`. Never makes much more
     /// than that, however often a patch has copied one part of the value into another.
-    func encoded(bytesMax: Int, expecting count: Int) -> (text: [UInt8], weight: Int)? {
+    package func encoded(bytesMax: Int, expecting count: Int) -> (text: [UInt8], weight: Int)? {
         var writer = JSONWriter(output: [], bytesMax: bytesMax)
         writer.output.reserveCapacity(min(count, bytesMax))
         return writer.write(self) ? (writer.output, writer.output.count + writer.structure) : nil

@@ -1,17 +1,17 @@
 import Primitives
 
 /// The path to one value of a document (RFC 6901), with its escapes undone.
-struct JSONPointer: Sendable, Equatable {
+package struct JSONPointer: Sendable, Equatable {
     /// The last one has what is left of a path that is too long to lead anywhere, see ``tokensMax``.
-    let tokens: [ArraySlice<UInt8>]
+    package let tokens: [ArraySlice<UInt8>]
     /// As it was written, for messages.
-    let text: ArraySlice<UInt8>
+    package let text: ArraySlice<UInt8>
 
     /// No document has a value this far down, so a path that goes on is not cut any further.
     private static let tokensMax = Limits.jsonDepthMax + 2
 
     /// The whole document.
-    static let root = JSONPointer(tokens: [], text: [])
+    package static let root = JSONPointer(tokens: [], text: [])
 
     private init(tokens: [ArraySlice<UInt8>], text: ArraySlice<UInt8>) {
         self.tokens = tokens
@@ -20,7 +20,7 @@ struct JSONPointer: Sendable, Equatable {
 
     /// `nil` where the text is no pointer: it is neither empty nor begins with `/`, or has a `~` without `0` or `1`
     /// after it.
-    init?(_ text: ArraySlice<UInt8>) {
+    package init?(_ text: ArraySlice<UInt8>) {
         self.text = text
         guard let first = text.first else {
             tokens = []
@@ -56,12 +56,12 @@ struct JSONPointer: Sendable, Equatable {
     }
 
     /// Whether `other` names a value inside the one that this names.
-    func isProperPrefix(of other: JSONPointer) -> Bool {
+    package func isProperPrefix(of other: JSONPointer) -> Bool {
         tokens.count < other.tokens.count && other.tokens.starts(with: tokens)
     }
 
     /// The array index that a token is: digits without leading zeros (RFC 6901 §4).
-    static func arrayIndex(_ token: ArraySlice<UInt8>) -> Int? {
+    package static func arrayIndex(_ token: ArraySlice<UInt8>) -> Int? {
         guard let first = token.first, token.count <= 10, first != UInt8(ascii: "0") || token.count == 1 else {
             return nil
         }

@@ -4,20 +4,20 @@
 /// operations on a wide object stays linear. Removed members of an indexed object leave gaps, which are closed once
 /// they are half of it.
 public struct JSONObject: Sendable {
-    private struct Slot: Sendable {
+    @usableFromInline struct Slot: Sendable {
         /// ``JSONString/gone`` in a gap.
-        var name: JSONString
-        var value: JSONValue
+        @usableFromInline var name: JSONString
+        @usableFromInline var value: JSONValue
     }
 
-    private var slots: [Slot] = []
+    @usableFromInline var slots: [Slot] = []
     /// Where each live member lies; empty in a small object, which has no gaps either.
     private var index = JSONNameTable()
 
     /// Up to here comparing names one by one is as fast as hashing one.
-    static let unindexedMax = 16
+    package static let unindexedMax = 16
     /// Names that are longer are not compared one by one.
-    static let unindexedNameBytesMax = 64
+    package static let unindexedNameBytesMax = 64
     /// Room made for the first member, so that small objects do not grow one by one.
     private static let slotsReserved = 4
 
@@ -39,6 +39,7 @@ public struct JSONObject: Sendable {
     }
 
     /// Calls `body` with the members in order.
+    @inlinable
     public func forEach<Failure: Error>(
         _ body: (JSONString, JSONValue) throws(Failure) -> Void
     ) throws(Failure) {
@@ -64,7 +65,8 @@ public struct JSONObject: Sendable {
     }
 
     /// Calls `body` with the members in order, up to the first for which it answers false. Values may change.
-    mutating func whileTrue<Failure: Error>(
+    @inlinable
+    package mutating func whileTrue<Failure: Error>(
         _ body: (JSONString, inout JSONValue) throws(Failure) -> Bool
     ) throws(Failure) -> Bool {
         for place in slots.indices where !slots[place].name.isGone {
@@ -92,6 +94,7 @@ public struct JSONObject: Sendable {
     /// changed or looked for in place, or by ``indexIfNeeded()``.
     mutating func appendChecked(_ name: JSONString, _ value: JSONValue) { add(name, value) }
 
+    @usableFromInline
     mutating func indexIfNeeded() {
         guard index.isEmpty else { return }
         let isWide = slots.count > Self.unindexedMax
@@ -127,7 +130,8 @@ public struct JSONObject: Sendable {
     }
 
     /// Changes the member in place; `nil`, and `body` is not called, where there is none.
-    mutating func update<Result, Failure: Error>(
+    @inlinable
+    package mutating func update<Result, Failure: Error>(
         _ name: ArraySlice<UInt8>, _ body: (inout JSONValue) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
         indexIfNeeded()
@@ -135,7 +139,8 @@ public struct JSONObject: Sendable {
         return try body(&slots[slot].value)
     }
 
-    private func find(_ name: ArraySlice<UInt8>) -> Int? {
+    @usableFromInline
+    func find(_ name: ArraySlice<UInt8>) -> Int? {
         guard !index.isEmpty else { return slots.indices.first { slots[$0].name.contentEquals(name) } }
         return index.find(hash: JSONNameTable.hash(name)) { slots[$0].name.contentEquals(name) }
     }

@@ -1,3 +1,5 @@
+import Primitives
+
 /// Steps over the tokens of a text, checking each (RFC 8259). Offsets count from the start of the text.
 ///
 /// SAFETY: the text is a pointer, so a lexer lives inside the closure only that gave it. Every look at the text is
@@ -162,7 +164,7 @@ extension JSONLexer {
     private mutating func readHexUnit(escape: Int) throws(JSONError) -> UInt16 {
         var unit: UInt16 = 0
         for offset in 1...4 {
-            guard let digit = hexValue(byte(at: index + offset)) else { throw fail(.malformedEscape, at: escape) }
+            guard let digit = byte(at: index + offset).hexadecimalValue else { throw fail(.malformedEscape, at: escape) }
             unit = unit << 4 | UInt16(digit)
         }
         index += 5

@@ -30,7 +30,7 @@ final class JSONSource: Sendable {
         }
 
         var after: Int { Int(afterAndHeight & (1 << Self.placeBits - 1)) }
-        var height: Int { Int(afterAndHeight >> Self.placeBits) }
+        package var height: Int { Int(afterAndHeight >> Self.placeBits) }
     }
 }
 
@@ -51,8 +51,8 @@ public struct JSONUnread: Sendable {
 
     var isObject: Bool { source.bytes[Int(start)] == UInt8(ascii: "{") }
     /// How many containers it is deep, itself included.
-    var height: Int { container.height }
-    var weight: Int { Int(container.weight) }
+    package var height: Int { container.height }
+    package var weight: Int { Int(container.weight) }
     /// Bytes of its text.
     var count: Int { Int(container.end - start) }
 
