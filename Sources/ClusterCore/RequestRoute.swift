@@ -128,7 +128,7 @@ public struct RequestRoute: Sendable {
         guard isLost, isWrite, case .refused(let problem, _, _) = answer, problem.code != .outcomeUnknown,
             !mutants.has(.refusalAfterLoss)
         else { return answer }
-        guard now < deadline, problem.code.retry.description == "safe" else {
+        guard now < deadline, problem.code.retry == .safe else {
             return .refused(unknown, currentVersion: nil, nil)
         }
         restAsReached(now)

@@ -100,16 +100,58 @@ public enum ProblemCode: UInt8, Sendable, CaseIterable {
     }
 
     /// Whether the write may have happened: only 504 is unknown; every other refusal changed nothing (G6).
-    public var applied: StaticString { self == .outcomeUnknown ? "unknown" : "no" }
+    public var applied: Applied {
+        switch self {
+        case .outcomeUnknown: .unknown
+        case .badRequest, .badKey, .notFound, .methodNotAllowed, .lengthRequired, .preconditionFailed, .conditionFailed,
+            .entityTooLarge, .uriTooLong, .unsupportedMediaType, .expectationFailed, .notJSON, .patchFailed,
+            .idempotencyMismatch, .fieldsTooLarge, .overloaded, .shardUnavailable, .shuttingDown, .versionNotSupported,
+            .storageFull, .refused, .stalePlan, .concurrentChange, .metadataUnavailable, .misdirected, .crossSite:
+            .no
+        }
+    }
 
-    /// What a caller may do: never (the same request fails again), safe (nothing happened; try again), or with-key
-    /// (only under an Idempotency-Key or a precondition).
-    public var retry: StaticString {
+    public enum Applied: Sendable {
+        case no
+        case unknown
+
+        /// The member `applied` of a problem document.
+        public var name: StaticString {
+            switch self {
+            case .no: "no"
+            case .unknown: "unknown"
+            }
+        }
+    }
+
+    public var retry: Retry {
         switch self {
         case .overloaded, .shardUnavailable, .shuttingDown, .storageFull, .concurrentChange, .metadataUnavailable:
-            "safe"
-        case .outcomeUnknown: "with-key"
-        default: "never"
+            .safe
+        case .outcomeUnknown: .withKey
+        case .badRequest, .badKey, .notFound, .methodNotAllowed, .lengthRequired, .preconditionFailed, .conditionFailed,
+            .entityTooLarge, .uriTooLong, .unsupportedMediaType, .expectationFailed, .notJSON, .patchFailed,
+            .idempotencyMismatch, .fieldsTooLarge, .versionNotSupported, .refused, .stalePlan, .misdirected, .crossSite:
+            .never
+        }
+    }
+
+    /// What a caller may do.
+    public enum Retry: Sendable {
+        /// The same request fails again.
+        case never
+        /// Nothing happened: try again.
+        case safe
+        /// Only under an Idempotency-Key or a precondition.
+        case withKey
+
+        /// The member `retry` of a problem document.
+        public var name: StaticString {
+            switch self {
+            case .never: "never"
+            case .safe: "safe"
+            case .withKey: "with-key"
+            }
         }
     }
 }

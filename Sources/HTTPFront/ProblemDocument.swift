@@ -13,9 +13,9 @@ extension ByteBuffer {
         writeStaticString(",\"detail\":")
         writeJSONString(problem.detail)
         writeStaticString(",\"applied\":\"")
-        writeStaticString(problem.code.applied)
+        writeStaticString(problem.code.applied.name)
         writeStaticString("\",\"retry\":\"")
-        writeStaticString(problem.code.retry)
+        writeStaticString(problem.code.retry.name)
         writeStaticString("\"}")
     }
 }
@@ -63,7 +63,11 @@ extension ProblemCode {
         case .methodNotAllowed, .lengthRequired, .uriTooLong, .expectationFailed, .fieldsTooLarge, .misdirected,
             .crossSite:
             false
-        default: true
+        case .badRequest, .badKey, .notFound, .preconditionFailed, .conditionFailed, .entityTooLarge,
+            .unsupportedMediaType, .notJSON, .patchFailed, .idempotencyMismatch, .overloaded, .shardUnavailable,
+            .shuttingDown, .outcomeUnknown, .versionNotSupported, .storageFull, .refused, .stalePlan, .concurrentChange,
+            .metadataUnavailable:
+            true
         }
     }
 }

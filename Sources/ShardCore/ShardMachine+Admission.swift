@@ -58,32 +58,30 @@ extension ShardMachine {
     /// Why nothing more is admitted, or `nil`. Who is refused now knows that nothing happened; who waits in vain does
     /// not.
     private mutating func fullness(adding item: Item) -> Problem? {
-        if let problem = shardFullness(adding: item) {
-            isFull = true
-            return problem
-        }
-        isFull = false
-        return entityFullness(adding: item)
+        let age = ageOfOldest(at: item.arrival)
+        fullBy = bound(adding: item, age: age)
+        guard let fullBy else { return entityFullness(adding: item) }
+        let what =
+            switch fullBy {
+            case .items: "shard \(shard) has \(queuedItems) operations queued, the most it takes"
+            case .bytes: "shard \(shard) has \(queuedBytes) bytes queued"
+            case .age: "the oldest write of shard \(shard) has waited \(age) ms"
+            case .frozen: "shard \(shard) is changing hands and has held requests for \(age) ms"
+            }
+        return Problem(.overloaded, "\(what); try again shortly")
     }
 
-    /// The age limit looks at the oldest operation that waits for the log or for the end of a freeze.
-    private func shardFullness(adding item: Item) -> Problem? {
-        if queuedItems >= settings.queueItemsMax {
-            return Problem(
-                .overloaded, "shard \(shard) has \(queuedItems) operations queued, the most it takes; try again shortly"
-            )
-        }
-        if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 {
-            return Problem(.overloaded, "shard \(shard) has \(queuedBytes) bytes queued; try again shortly")
-        }
-        guard let oldest = (gated.first?.item ?? waiting.first ?? held.first)?.arrival else { return nil }
-        let age = item.arrival.nanoseconds(since: oldest) / 1_000_000
+    private func bound(adding item: Item, age: UInt64) -> QueueBound? {
+        if queuedItems >= settings.queueItemsMax { return .items }
+        if queuedBytes + item.bytes > settings.queueBytesMax, queuedItems > 0 { return .bytes }
         guard age > settings.queueAgeMillisecondsMax else { return nil }
-        let what =
-            gated.isEmpty && waiting.isEmpty
-            ? "shard \(shard) is changing hands and has held requests for"
-            : "the oldest write of shard \(shard) has waited"
-        return Problem(.overloaded, "\(what) \(age) ms; try again shortly")
+        return gated.isEmpty && waiting.isEmpty ? .frozen : .age
+    }
+
+    /// In milliseconds: of the oldest operation that waits for the log or for the end of a freeze.
+    private func ageOfOldest(at time: MonotonicTime) -> UInt64 {
+        guard let oldest = (gated.first?.item ?? waiting.first ?? held.first)?.arrival else { return 0 }
+        return time.nanoseconds(since: oldest) / 1_000_000
     }
 
     /// Operations on other entities of the shard are admitted all the same.

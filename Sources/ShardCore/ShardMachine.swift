@@ -81,7 +81,9 @@ public struct ShardMachine {
     var held = Deque<Item>()
 
     /// The last operation that came was refused because the shard's queue takes no more, whatever the entity.
-    public internal(set) var isFull = false
+    public var isFull: Bool { fullBy != nil }
+    /// The bound by which it was.
+    public internal(set) var fullBy: QueueBound?
     /// Operations admitted and not yet answered, those that are held among them, and what they hold.
     public internal(set) var queuedItems = 0
     public internal(set) var queuedBytes = 0
@@ -116,6 +118,16 @@ public struct ShardMachine {
             self.loopPatchWorkBytesMax = loopPatchWorkBytesMax
             self.entityQueueBytesMax = entityQueueBytesMax
         }
+    }
+
+    /// Why a shard's queue takes no more.
+    public enum QueueBound: Sendable {
+        case items
+        case bytes
+        /// The oldest operation has waited too long for the log.
+        case age
+        /// The shard has been frozen too long.
+        case frozen
     }
 
     /// What one request asks of the shard.

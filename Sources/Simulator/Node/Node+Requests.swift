@@ -51,11 +51,22 @@ extension Node {
         case .write(let operation):
             shard.machine.write(
                 operation, ticket: ticket(for: target), now: now, arrival: clock.monotonic, rows: shard.store)
+            noteFullness(shard)
         case .read(let read) where read.inQueueOrder || shard.readsStopped:
             shard.machine.read(
                 read, ticket: ticket(for: target), now: now, arrival: clock.monotonic, rows: shard.store)
+            noteFullness(shard)
         case .read(let read):
             readCommitted(read, line, shard, target)
+        }
+    }
+
+    private func noteFullness(_ shard: Shard) {
+        switch shard.machine.fullBy {
+        case .items: world.probes.reached(.queueItemsFull)
+        case .bytes: world.probes.reached(.queueBytesFull)
+        case .age: world.probes.reached(.queueTooOld)
+        case .frozen, nil: break
         }
     }
 
@@ -124,9 +135,6 @@ extension Node {
             switch problem.code {
             case .idempotencyMismatch: world.probes.reached(.idempotencyMismatch)
             case .preconditionFailed: world.probes.reached(.versionConflict)
-            case .overloaded where problem.detail.contains("operations queued"): world.probes.reached(.queueItemsFull)
-            case .overloaded where problem.detail.contains("bytes queued"): world.probes.reached(.queueBytesFull)
-            case .overloaded where problem.detail.contains("oldest write"): world.probes.reached(.queueTooOld)
             default: break
             }
         default: break

@@ -138,7 +138,7 @@ final class ClientSession {
         guard let call = calls.removeValue(forKey: reply.attempt) else { return }
         let moment = world.tick()
         if !call.isOver, call.lines.count == 1, call.lines[0].mayRepeat, call.attempts < call.attemptsMax,
-            case .refused(let problem, _, _)? = reply.answers.first, Self.isSafeToRetry(problem)
+            case .refused(let problem, _, _)? = reply.answers.first, problem.code.retry == .safe
         {
             return world.schedule(after: 20 * Span.millisecond + random.below(200 * Span.millisecond)) { [self] in
                 if !call.isOver { attempt(call) }
@@ -154,8 +154,6 @@ final class ClientSession {
         repeatLater(call)
         call.ended(true)
     }
-
-    private static func isSafeToRetry(_ problem: Problem) -> Bool { problem.code.retry.description == "safe" }
 
     /// Sends what took effect once more, long after: a packet that was stuck somewhere, a client that forgot.
     private func repeatLater(_ call: Call) {
