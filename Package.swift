@@ -90,6 +90,7 @@ let package = Package(
         floor("ShardCore", ["Primitives", "Entities", deque]),
         floor("ClusterCore", ["Primitives", "JSON", "Entities", "HashRing"]),
         floor("PeerWire", ["Primitives", "Entities", "HashRing"]),
+        floor("Serving", ["Primitives", "Entities"]),
 
         // Floor 4: the outside world, one concern each.
         floor("LogFiles", ["Primitives", "LogFormat", "LogCore", "CPosixShims"]),
@@ -98,15 +99,15 @@ let package = Package(
         floor(
             "ClusterMetadata",
             ["Primitives", "HashRing", "ClusterCore", "CPosixShims", httpClient, nioCore, nioPosix, nioHTTP1, nioSSL]),
-        floor("HTTPFront", ["Primitives", "JSON", "Entities", nioCore, nioPosix]),
+        floor("HTTPFront", ["Primitives", "JSON", "Entities", "Serving", nioCore, nioPosix]),
 
         // Floor 5: composition.
         floor(
             "NodeRuntime",
             [
-                "Primitives", "JSON", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "ClusterCore", "PeerWire",
-                "LogFiles", "RocksStore", "ClusterMetadata", "PeerTransport", "HTTPFront", "CPosixShims", nioCore,
-                nioPosix, nioConcurrency, deque, logging, lifecycle, signals, yams,
+                "Primitives", "JSON", "Entities", "HashRing", "LogFormat", "LogCore", "ShardCore", "ClusterCore",
+                "PeerWire", "Serving", "LogFiles", "RocksStore", "ClusterMetadata", "PeerTransport", "HTTPFront",
+                "CPosixShims", nioCore, nioPosix, nioConcurrency, deque, logging, lifecycle, signals, yams,
             ]),
         floor("KeysteadClient", ["Primitives", httpClient, nioCore, nioPosix, nioHTTP1]),
 
@@ -150,7 +151,10 @@ let package = Package(
         tests("AdminToolTests", ["AdminTool", "KeysteadClient", "ScriptedServer", "Primitives"]),
         tests(
             "HTTPFrontTests",
-            ["HTTPFront", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1, nioConcurrency]),
+            [
+                "HTTPFront", "Serving", "Entities", "Primitives", nioCore, nioPosix, nioEmbedded, nioHTTP1,
+                nioConcurrency,
+            ]),
         tests("EntitiesTests", ["Entities", "JSON", "Primitives"]),
         tests("RocksStoreTests", ["RocksStore", "Primitives"]),
         tests("ClusterCoreTests", ["ClusterCore", "HashRing", "Primitives"]),

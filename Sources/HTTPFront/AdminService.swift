@@ -1,5 +1,6 @@
 internal import Entities
 internal import NIOCore
+internal import Serving
 
 /// Hands every well-formed request of an admin listener to a closure.
 final class AdminService: RequestService {

@@ -1,6 +1,7 @@
 internal import Entities
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 /// A batch in progress: lines in, operations to the backend, answer lines out in the order of the lines. Memory is
 /// bounded by the lines in flight (`Limits.batchLinesInFlightMax`, `Limits.batchBytesInFlightMax`), one unfinished
@@ -31,7 +32,6 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         var answer: Answer?
     }
 
-    let eventLoop: any EventLoop
     private let backend: any EntityBackend
     private let loop: LoopContext
     /// Broken when the batch is over: the backend may hold the batch longer than the connection lives.
@@ -70,9 +70,10 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         self.backend = backend
         self.loop = loop
         self.owner = owner
-        eventLoop = loop.eventLoop
         splitter = LineSplitter(bytesMax: BatchLine.bytesMax(backend.limits))
     }
+
+    var loopNumber: LoopNumber { loop.number }
 
     private var memory: MemoryAccount { loop.memory }
 
@@ -215,7 +216,7 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     // MARK: ReplySink
 
     func deliver(_ answer: Answer, slot: UInt64) {
-        eventLoop.assertInEventLoop()
+        loop.eventLoop.assertInEventLoop()
         guard slot >= firstSlot, slot - firstSlot < UInt64(slots.count) else { return settleOwed(slot) }
         let offset = Int(slot - firstSlot)
         guard slots[offset: offset].answer == nil else { return settleOwed(slot) }

@@ -1,6 +1,7 @@
 internal import Entities
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 extension ConnectionHandler {
     /// Takes the next slot in the order of answers.

@@ -1,6 +1,7 @@
 internal import Entities
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 /// A batch on its connection.
 struct RunningBatch {

@@ -1,6 +1,7 @@
 internal import Entities
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 /// One HTTP/1.1 connection: bytes in, requests to the service, answers out in request order.
 ///
@@ -31,6 +32,7 @@ final class ConnectionHandler<Service: RequestService>: ChannelDuplexHandler, Co
     let service: Service
     let loop: LoopContext
     let eventLoop: any EventLoop
+    var loopNumber: LoopNumber { loop.number }
     var context: ChannelHandlerContext?
     var indexInLoop = 0
     private let isAdmitted: Bool

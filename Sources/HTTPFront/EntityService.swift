@@ -1,6 +1,7 @@
 internal import Entities
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 /// The routes of API §1: reads a head into work for the backend. Checks go in this order: key, method, fields and
 /// query, length, body; the first that fails is the answer.
@@ -20,7 +21,7 @@ final class EntityService<Backend: EntityBackend>: RequestService {
         switch consume work {
         case .read(let request): backend.read(request, replyTo: target)
         case .write(let draft): backend.write(draft.operation(body: body), replyTo: target)
-        case .list(let request, _): backend.list(request, replyTo: target)
+        case .list(let request, let shape): backend.list(request, renderer: shape.renderer, replyTo: target)
         case .admin: preconditionFailure("entity routes never admit admin work")
         }
     }

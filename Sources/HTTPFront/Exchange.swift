@@ -1,6 +1,7 @@
 internal import Entities
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 /// What the front decided about a request when its head had been read.
 enum Admission {
@@ -69,6 +70,8 @@ struct ListShape {
     var mustBeFull: Bool
     /// Of the cluster's ring: a page that ends early says where in ring order.
     var ringSeed: UInt64
+
+    var renderer: JSONPageRenderer { JSONPageRenderer(withValues: withValues, ringSeed: ringSeed) }
 }
 
 /// A write whose body has not come yet.
@@ -154,6 +157,8 @@ enum Reply {
 
 /// The connection as the services see it.
 protocol ConnectionSink: ReplySink {
+    var eventLoop: any EventLoop { get }
+
     func deliver(_ response: AdminResponse, slot: UInt64)
 }
 

@@ -1,3 +1,5 @@
+internal import Primitives
+
 /// HTTP-date in its three forms (RFC 9110 §5.6.7): IMF-fixdate, and the two of old software.
 struct HTTPDate {
     /// Seconds since 1970; earlier times count as 0.

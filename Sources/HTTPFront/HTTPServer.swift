@@ -2,6 +2,7 @@ internal import Glibc
 public import NIOCore
 internal import NIOPosix
 public import Primitives
+public import Serving
 
 /// One HTTP/1.1 listener and its connections.
 public final class HTTPServer: Sendable {
@@ -54,7 +55,7 @@ public final class HTTPServer: Sendable {
     }
 
     /// Binds and serves the entity routes (API §1) until ``shutDown(within:)``. Connections are spread over the loops
-    /// of `group`; `backend` is called on each connection's own loop.
+    /// of `group`; `backend` is called on each connection's own loop, whose number is its place in `group`.
     public static func serve<Backend: EntityBackend>(
         _ backend: Backend, on group: any EventLoopGroup, host: String, port: Int, options: Options
     ) async throws -> HTTPServer {
@@ -132,10 +133,10 @@ final class LoopContexts: @unchecked Sendable {
             max: min(options.connectionsMax, max(1, capacity / 2 / Limits.memoryConnectionBytes)))
         var seeds = SplitMix64(seed: options.seed)
         var contexts: [LoopContext] = []
-        for (eventLoop, memory) in accounts {
+        for (index, (eventLoop, memory)) in accounts.enumerated() {
             contexts.append(
                 LoopContext(
-                    eventLoop: eventLoop, cap: cap, door: options.door, memory: memory,
+                    eventLoop: eventLoop, number: LoopNumber(index), cap: cap, door: options.door, memory: memory,
                     pageTextBytesMax: options.pageTextBytesMax, seed: seeds.next(), clusterID: options.clusterID,
                     wallSeconds: options.wallSeconds))
         }

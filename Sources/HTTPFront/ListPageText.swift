@@ -1,6 +1,7 @@
-public import Entities
+internal import Entities
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 enum ListPageText {
     /// What `require=full` answers when a page is not.
@@ -14,32 +15,30 @@ enum ListPageText {
 }
 
 /// How the text of a page is made.
-public struct PageTextShape: Sendable {
-    public let withValues: Bool
+struct PageTextShape {
+    let withValues: Bool
     /// Of the cluster's ring: a page that ends early says where in ring order.
-    public let ringSeed: UInt64
+    let ringSeed: UInt64
     /// The page ends early behind the item that brings its text here.
-    public let textBytesMax: Int
+    let textBytesMax: Int
     /// Now, which tells the seconds that entities have left.
-    public let secondsSince1970: UInt64
-
-    public init(withValues: Bool, ringSeed: UInt64, textBytesMax: Int, secondsSince1970: UInt64) {
-        self.withValues = withValues
-        self.ringSeed = ringSeed
-        self.textBytesMax = textBytesMax
-        self.secondsSince1970 = secondsSince1970
-    }
+    let secondsSince1970: UInt64
 }
 
-extension ListPage {
-    /// Makes the text of the page, which takes a while where it is long: on no event loop. Any thread.
-    ///
-    /// - Parameter yield: called between items, every few dozen.
-    public mutating func makeText(_ shape: PageTextShape, yield: () -> Void) {
+/// Makes the text of a page ahead, as JSON.
+struct JSONPageRenderer: PageRenderer {
+    let withValues: Bool
+    /// As ``PageTextShape/ringSeed``.
+    let ringSeed: UInt64
+
+    func render(_ page: inout ListPage, textBytesMax: Int, now: Timestamp, yield: () -> Void) {
+        let shape = PageTextShape(
+            withValues: withValues, ringSeed: ringSeed, textBytesMax: textBytesMax,
+            secondsSince1970: now.milliseconds / 1000)
         var buffer = ByteBuffer()
-        buffer.writePage(self, shape: shape, yield: yield)
-        text = buffer.withUnsafeReadableBytes { Array($0) }
-        items = []
+        buffer.writePage(page, shape: shape, yield: yield)
+        page.text = buffer.withUnsafeReadableBytes { Array($0) }
+        page.items = []
     }
 }
 

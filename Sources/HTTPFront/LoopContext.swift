@@ -1,10 +1,12 @@
 internal import NIOCore
 internal import Primitives
+internal import Serving
 
 /// What the connections of one event loop share: the date, counters, scratch memory, and the list of those connections.
 /// Everything here is touched on that loop only.
 final class LoopContext {
     let eventLoop: any EventLoop
+    let number: LoopNumber
     let cap: ConnectionCap
     let door: DoorPolicy
     /// The field that names the cluster on the answer to a batch, its line end included; empty where there is none.
@@ -29,6 +31,7 @@ final class LoopContext {
     private var emptied: EventLoopPromise<Void>?
 
     /// - Parameters:
+    ///   - number: the loop's place among the node's.
     ///   - cap: shared by all loops of the listener.
     ///   - door: whom the listener serves.
     ///   - memory: the loop's account.
@@ -36,12 +39,13 @@ final class LoopContext {
     ///   - seed: of the jitter in `Retry-After`.
     ///   - clusterID: names the cluster, for `Keystead-Cluster`.
     init(
-        eventLoop: any EventLoop, cap: ConnectionCap, door: DoorPolicy, memory: MemoryAccount,
+        eventLoop: any EventLoop, number: LoopNumber, cap: ConnectionCap, door: DoorPolicy, memory: MemoryAccount,
         pageTextBytesMax: Int = Limits.listBytesMax, seed: UInt64, clusterID: String? = nil,
         wallSeconds: @escaping @Sendable () -> UInt64
     ) {
         self.door = door
         self.eventLoop = eventLoop
+        self.number = number
         self.cap = cap
         self.clusterField = clusterID.map { Array("Keystead-Cluster: \($0)\r\n".utf8) } ?? []
         self.memory = memory

@@ -1,7 +1,6 @@
 import ClusterCore
 import ClusterMetadata
 import Entities
-import HTTPFront
 import HashRing
 import LogCore
 import LogFiles

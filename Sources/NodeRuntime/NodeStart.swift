@@ -1,5 +1,4 @@
 import Entities
-import HTTPFront
 import HashRing
 import LogFiles
 import LogFormat

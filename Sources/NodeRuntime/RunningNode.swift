@@ -163,3 +163,16 @@ extension HostPort {
 
     private var isLinkLocal: Bool { host.hasPrefix("169.254.") || host.lowercased().hasPrefix("fe80:") }
 }
+
+/// What a listener for HTTP asks.
+private struct ListenerAdmission: ConnectionAdmission {
+    let budget: ConnectionBudget
+    let listener: ConnectionBudget.Listener
+
+    func enter(from address: SocketAddress?) -> (@Sendable () -> Void)? {
+        guard let place = budget.enter(listener) else { return nil }
+        return { budget.leave(listener, place) }
+    }
+
+    func acceptFailed(_ error: IOError) { budget.acceptFailed(error) }
+}

@@ -1,7 +1,7 @@
 import Entities
-import HTTPFront
 import NIOCore
 import Primitives
+import Serving
 
 /// Entities in memory behind the port of the front. Answers at once, or keeps its answers until a test lets them go.
 // SAFETY: tests drive it on the one thread of their embedded loop.
@@ -67,7 +67,7 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
         answer(target) { self.apply(operation) }
     }
 
-    func list(_ request: ListRequest, replyTo target: ReplyTarget) {
+    func list(_ request: ListRequest, renderer: any PageRenderer, replyTo target: ReplyTarget) {
         lists.append(request)
         answer(target) { .page(self.page) }
     }

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOEmbedded
 import Primitives
+import Serving
 import Testing
 
 @testable import HTTPFront
@@ -26,7 +27,7 @@ final class FrontChannel {
         let eventLoop = EmbeddedEventLoop()
         self.backend = backend
         loop = LoopContext(
-            eventLoop: eventLoop, cap: ConnectionCap(max: connectionsMax), door: door,
+            eventLoop: eventLoop, number: LoopNumber(0), cap: ConnectionCap(max: connectionsMax), door: door,
             memory: memory ?? MemoryAccount(PlainMemory()), pageTextBytesMax: pageTextBytesMax, seed: 1,
             clusterID: clusterID, wallSeconds: { Self.wallSeconds })
         handler = ConnectionHandler(service: EntityService(backend: backend), loop: loop)

@@ -36,9 +36,9 @@ import Testing
                 """#)
         // A text that was made ahead, off the loop, is the same.
         var yields = 0
-        let shape = PageTextShape(
-            withValues: false, ringSeed: 0, textBytesMax: .max, secondsSince1970: FrontChannel.wallSeconds)
-        front.backend.page.makeText(shape) { yields += 1 }
+        JSONPageRenderer(withValues: false, ringSeed: 0).render(
+            &front.backend.page, textBytesMax: .max, now: Timestamp(milliseconds: FrontChannel.wallSeconds * 1000)
+        ) { yields += 1 }
         #expect(front.backend.page.items.isEmpty && yields == 1)
         #expect(try front.ask(Self.list("user")).body == response.body)
         let request = try #require(front.backend.lists.first)

@@ -1,8 +1,8 @@
 import Entities
-import HTTPFront
 import NIOConcurrencyHelpers
 import NIOCore
 import Primitives
+import Serving
 
 /// Entities in memory behind a lock, for listeners with several loops. Puts and gets only.
 final class MemoryBackend: EntityBackend {
@@ -48,7 +48,7 @@ final class MemoryBackend: EntityBackend {
         target.sink.deliver(answer, slot: target.slot)
     }
 
-    func list(_ request: ListRequest, replyTo target: ReplyTarget) {
+    func list(_ request: ListRequest, renderer: any PageRenderer, replyTo target: ReplyTarget) {
         let page = ListPage(items: [], next: nil, shardCount: 1, missing: [])
         target.sink.deliver(.page(page), slot: target.slot)
     }

@@ -6,7 +6,7 @@ enum Floors {
         "CRocksDB": 0, "CLZ4": 0, "CPosixShims": 0, "CStoreShims": 0,
         "Primitives": 1,
         "JSON": 2, "Entities": 2, "HashRing": 2, "LogFormat": 2,
-        "LogCore": 3, "ShardCore": 3, "ClusterCore": 3, "PeerWire": 3,
+        "LogCore": 3, "ShardCore": 3, "ClusterCore": 3, "PeerWire": 3, "Serving": 3,
         "LogFiles": 4, "RocksStore": 4, "ClusterMetadata": 4, "PeerTransport": 4, "HTTPFront": 4,
         "NodeRuntime": 5, "KeysteadClient": 5, "LoadGenerator": 5,
         "AdminTool": 6,

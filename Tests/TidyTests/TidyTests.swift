@@ -27,6 +27,23 @@ import Testing
         }
     }
 
+    /// HTTP is one front among others: a node meets it where it opens its listeners and answers its operators.
+    static let meetsHTTP = [
+        "Sources/NodeRuntime/RunningNode.swift", "Sources/NodeRuntime/Configuration/DoorSettings.swift",
+        "Sources/NodeRuntime/Admin/",
+    ]
+
+    @Test func aNodeKnowsHTTPAtItsListenersOnly() {
+        expectNone { file in
+            guard Self.module(of: file) == "NodeRuntime", !Self.meetsHTTP.contains(where: file.path.hasPrefix) else {
+                return []
+            }
+            return ImportStatement.all(in: file).filter { $0.module == "HTTPFront" }.map {
+                Violation(path: file.path, line: $0.line, message: "speak of requests and answers in types of Serving")
+            }
+        }
+    }
+
     @Test func bannedCallsStayOut() {
         expectNone { file in
             guard let module = Self.module(of: file), let floor = Floors.byModule[module] else { return [] }

@@ -1,6 +1,5 @@
 import ClusterCore
 import Entities
-import HTTPFront
 import HashRing
 import JSON
 import PeerWire

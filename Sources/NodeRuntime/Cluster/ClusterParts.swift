@@ -35,7 +35,7 @@ final class ClusterParts: Sendable {
         view = ClusterView(node: membership.node.id, map: membership.map)
         peers = PeerClient(
             group: group, identity: identity, options: try PeerOptions(configuration, movers.memory))
-        forwarder = Forwarder(view: view, peers: peers)
+        forwarder = Forwarder(view: view, peers: peers, loops: movers.loops.map(\.eventLoop))
         watcher = MapWatcher(metadata: metadata, view: view, logger: logger)
         session = SessionKeeper(
             metadata: metadata, view: view, bootCount: membership.node.bootCount, time: movers.time, logger: logger)

@@ -1,12 +1,12 @@
 import ClusterCore
 import Entities
-import HTTPFront
 import HashRing
 import NIOConcurrencyHelpers
 import NIOCore
 import PeerTransport
 import PeerWire
 import Primitives
+import Serving
 import ShardCore
 
 /// Brings requests for shards of other nodes to their owners, each by its ``ClusterCore/RequestRoute``, which decides
@@ -14,26 +14,36 @@ import ShardCore
 final class Forwarder: ArrivalRouter {
     let view: ClusterView
     let peers: PeerClient
+    /// Of the node, by number.
+    private let loops: [any EventLoop]
     /// Made with the forwarder in hand, so it is set afterwards: once, before any request.
     private let served = NIOLockedValueBox<NodeBackend?>(nil)
 
-    init(view: ClusterView, peers: PeerClient) {
+    init(view: ClusterView, peers: PeerClient, loops: [any EventLoop]) {
         self.view = view
         self.peers = peers
+        self.loops = loops
     }
 
-    private var backend: NodeBackend? { served.withLockedValue { $0 } }
+    private var backend: NodeBackend {
+        guard let backend = served.withLockedValue({ $0 }) else {
+            preconditionFailure("the backend is set before any request")
+        }
+        return backend
+    }
 
     func serve(for backend: NodeBackend) { served.withLockedValue { $0 = backend } }
 
     func redirect(_ arrival: Arrival) {
-        if arrival.isForwarded {
+        switch arrival.origin {
+        case .peer(let reply):
             // A forwarded request is never forwarded again: the node it came from knows better, or waits.
-            (arrival.target.sink as? ForwardedReply)?.notOwner(view.mapRevision)
-            return
+            reply.notOwner(view.mapRevision)
+        case .front:
+            let loop = loops[arrival.target.sink.loopNumber.rawValue]
+            // Out of the call that brought the request, which is still under way.
+            loop.execute { self.advance(RoutedArrival(arrival, node: self.view.node, loop: loop)) }
         }
-        // Out of the call that brought the request, which is still under way.
-        arrival.target.sink.eventLoop.execute { self.advance(RoutedArrival(arrival, node: self.view.node)) }
     }
 
     /// Takes the next steps of the request's way.
@@ -41,12 +51,12 @@ final class Forwarder: ArrivalRouter {
         while true {
             switch routed.route.next(owner: owner(of: routed.arrival.shard), now: NodeTime.monotonic()) {
             case .execute:
-                guard let backend, backend.takes(routed.arrival.shard) else {
+                guard backend.takes(routed.arrival.shard) else {
                     // The map names this node, and the shard is not served here yet, or no more.
                     routed.route.notYet(now: NodeTime.monotonic())
                     continue
                 }
-                return execute(routed, backend)
+                return execute(routed)
             case .forward(let node):
                 guard let peer = view.address(of: node) else {
                     routed.route.notSent("node \(node) has no address", now: NodeTime.monotonic())
@@ -67,12 +77,12 @@ final class Forwarder: ArrivalRouter {
 
     /// A shard that has come here is this node's, whatever its map says so far.
     private func owner(of shard: ShardID) -> NodeID? {
-        backend?.takes(shard) == true ? view.node : view.owner(of: shard)
+        backend.takes(shard) ? view.node : view.owner(of: shard)
     }
 
-    private func execute(_ routed: RoutedArrival, _ backend: NodeBackend) {
+    private func execute(_ routed: RoutedArrival) {
         // What the route has lost bears on what may be answered, so the answer comes by way of it.
-        let sink = RoutedReply(to: routed.loop) { self.answered(routed, $0) }
+        let sink = RoutedReply(on: routed.arrival.target.sink.loopNumber) { self.answered(routed, $0) }
         backend.take(routed.arrival.answering(ReplyTarget(sink: sink, slot: 0), from: NodeTime.monotonic()))
     }
 
@@ -114,7 +124,7 @@ final class Forwarder: ArrivalRouter {
     }
 
     private func deliver(_ answer: Answer, _ routed: RoutedArrival) {
-        backend?.deliverLate(answer.placed(in: routed.arrival.shard), routed.arrival.target)
+        backend.deliverLate(answer.placed(in: routed.arrival.shard), routed.arrival.target)
     }
 }
 
@@ -125,10 +135,12 @@ private final class RoutedArrival: @unchecked Sendable {
     let arrival: Arrival
     let deadline: MonotonicTime
     var route: RequestRoute
-    var loop: any EventLoop { arrival.target.sink.eventLoop }
+    /// Of its caller.
+    let loop: any EventLoop
 
-    init(_ arrival: Arrival, node: NodeID) {
+    init(_ arrival: Arrival, node: NodeID, loop: any EventLoop) {
         self.arrival = arrival
+        self.loop = loop
         deadline = arrival.time.adding(nanoseconds: Limits.requestSecondsMax * 1_000_000_000)
         let (isWrite, mayRepeat) =
             switch arrival.work {
@@ -149,11 +161,11 @@ private final class RoutedArrival: @unchecked Sendable {
 
 /// The way back of a request that went astray and is executed here after all.
 private final class RoutedReply: ReplySink {
-    let eventLoop: any EventLoop
+    let loopNumber: LoopNumber
     private let whenAnswered: @Sendable (Answer) -> Void
 
-    init(to loop: any EventLoop, _ whenAnswered: @escaping @Sendable (Answer) -> Void) {
-        eventLoop = loop
+    init(on loop: LoopNumber, _ whenAnswered: @escaping @Sendable (Answer) -> Void) {
+        loopNumber = loop
         self.whenAnswered = whenAnswered
     }
 
@@ -175,10 +187,16 @@ extension Answer {
 
 /// The way back of a request that another node forwarded.
 final class ForwardedReply: ReplySink {
-    var eventLoop: any EventLoop { reply.eventLoop }
+    let loopNumber: LoopNumber
     private let reply: PeerReply
 
-    init(_ reply: PeerReply) { self.reply = reply }
+    init(_ reply: PeerReply, on loop: LoopNumber) {
+        self.reply = reply
+        loopNumber = loop
+    }
+
+    /// It has one request, so its one slot.
+    var target: ReplyTarget { ReplyTarget(sink: self, slot: 0) }
 
     func deliver(_ answer: Answer, slot: UInt64) { reply.send(.answer(answer)) }
 

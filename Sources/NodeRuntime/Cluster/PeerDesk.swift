@@ -1,12 +1,12 @@
 import ClusterCore
 import Entities
-import HTTPFront
 import HashRing
 import NIOConcurrencyHelpers
 import NIOCore
 import PeerTransport
 import PeerWire
 import Primitives
+import Serving
 import ShardCore
 
 /// Takes what other nodes ask of this one.
@@ -44,11 +44,11 @@ final class PeerDesk: PeerService {
     }
 
     private func take(_ work: ShardMachine.Work, _ key: EntityKey, _ backend: NodeBackend, _ reply: PeerReply) {
+        let way = ForwardedReply(reply, on: backend.number(of: reply.eventLoop))
         backend.take(
             Arrival(
-                shard: backend.shard(of: key), work: work,
-                target: ReplyTarget(sink: ForwardedReply(reply), slot: 0), time: NodeTime.monotonic(),
-                isForwarded: true))
+                shard: backend.shard(of: key), work: work, target: way.target, time: NodeTime.monotonic(),
+                origin: .peer(way)))
     }
 
     /// Each part of a list is a caller of its own: its node lets one list of each connection through at a time.

@@ -1,7 +1,6 @@
 import ClusterCore
 public import ClusterMetadata
 public import Entities
-import HTTPFront
 public import Primitives
 
 /// Everything an operator can say about one node, already checked. Made by ``ConfigurationLoader``.
@@ -133,15 +132,5 @@ extension NodeConfiguration {
             listen: (advertise ?? listen.forOthers).description,
             admin: (advertiseAdmin ?? adminListen.forOthers).description,
             peer: (advertisePeer ?? peerListen.forOthers).description)
-    }
-}
-
-extension NodeConfiguration {
-    /// Whom the client and admin listeners serve. Both go by all names of the node.
-    var door: DoorPolicy {
-        let names = [listen, adminListen, advertise, advertiseAdmin].compactMap { $0?.host } + hosts
-        return DoorPolicy(
-            hosts: hosts.contains("*") ? .any : .names(names),
-            allowedOrigins: allowedOrigins.compactMap { WebOrigin($0) })
     }
 }

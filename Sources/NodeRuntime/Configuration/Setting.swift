@@ -1,6 +1,5 @@
 import ClusterMetadata
 import Entities
-import HTTPFront
 import Primitives
 
 /// One thing that can be set, under one name: `--limits-entity-bytes` as a flag, `KEYSTEAD_LIMITS_ENTITY_BYTES` in the
@@ -62,10 +61,10 @@ extension Setting {
             name: "allowed-origins", help: "Origins whose web pages may use this node: SCHEME://HOST[:PORT],…",
             defaultText: ""
         ) { text, configuration throws(SettingError) in
-            let most = DoorPolicy.allowedOriginsMax
+            let most = NodeConfiguration.allowedOriginsMax
             let expected = "at most \(most) origins, as in https://a.example,http://b.example:8080"
-            configuration.allowedOrigins = try list(text, of: expected) { WebOrigin($0) != nil }
-            guard configuration.allowedOrigins.count <= DoorPolicy.allowedOriginsMax else {
+            configuration.allowedOrigins = try list(text, of: expected, where: NodeConfiguration.isOrigin)
+            guard configuration.allowedOrigins.count <= most else {
                 throw SettingError(expected: expected)
             }
         },

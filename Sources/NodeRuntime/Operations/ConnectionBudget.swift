@@ -1,4 +1,3 @@
-import HTTPFront
 import Logging
 import NIOCore
 import PeerTransport
@@ -114,19 +113,6 @@ final class ConnectionBudget: Sendable {
         else { return }
         logger.notice("connections are accepted again")
     }
-}
-
-/// What a listener for HTTP asks.
-struct ListenerAdmission: ConnectionAdmission {
-    let budget: ConnectionBudget
-    let listener: ConnectionBudget.Listener
-
-    func enter(from address: SocketAddress?) -> (@Sendable () -> Void)? {
-        guard let place = budget.enter(listener) else { return nil }
-        return { budget.leave(listener, place) }
-    }
-
-    func acceptFailed(_ error: IOError) { budget.acceptFailed(error) }
 }
 
 extension PeerOptions {

@@ -1,6 +1,6 @@
 import Entities
-import HTTPFront
 import Primitives
+import Serving
 import ShardCore
 
 /// One request on its way to the queue of its shard.
@@ -9,12 +9,18 @@ struct Arrival {
     let work: ShardMachine.Work
     let target: ReplyTarget
     let time: MonotonicTime
-    /// It came from another node, which must not get it forwarded again: it is told that this node is not the owner.
-    let isForwarded: Bool
+    let origin: Origin
+
+    enum Origin {
+        /// A front of this node: the node finds the shard's owner.
+        case front
+        /// Another node, which must not get it forwarded again: it is told that this node is not the owner.
+        case peer(ForwardedReply)
+    }
 
     /// The same request, answered elsewhere. What it has waited on its way makes no queue old.
     func answering(_ target: ReplyTarget, from time: MonotonicTime) -> Arrival {
-        Arrival(shard: shard, work: work, target: target, time: time, isForwarded: isForwarded)
+        Arrival(shard: shard, work: work, target: target, time: time, origin: origin)
     }
 }
 

@@ -5,6 +5,7 @@ import NIOCore
 import PeerTransport
 import PeerWire
 import Primitives
+import Serving
 
 /// Makes one page of a list over the whole ring: shards in ring order, each run of neighbours that one node owns asked
 /// of that node in one request.
@@ -36,10 +37,11 @@ struct ListFanOut: Sendable {
     }
 
     /// - Parameters:
+    ///   - renderer: makes the page's text.
     ///   - life: where it ends, the answer is a refusal, and soon.
     ///   - deadline: what has not answered by then is missing.
     func page(
-        _ request: ListRequest, of life: ListLife, until deadline: NIODeadline
+        _ request: ListRequest, _ renderer: any PageRenderer, of life: ListLife, until deadline: NIODeadline
     ) async -> Result<ListPage, ListFailure> {
         var patience = Patience(until: deadline)
         var items: [ListPage.Item] = []
@@ -68,7 +70,7 @@ struct ListFanOut: Sendable {
             if cursor == nil || items.count >= request.itemsMax || bytes >= scans.pageBytesMax { break }
         }
         let page = ListPage(items: items, next: cursor, shardCount: table.ring.shardCount, missing: missing.sorted())
-        return .success(await scans.withText(page, withValues: request.withValues, ringSeed: view.ringSeed))
+        return .success(await scans.withText(page, by: renderer))
     }
 
     /// How long the other nodes are waited for.

@@ -1,11 +1,11 @@
 import Entities
-import HTTPFront
 import HashRing
 import Logging
 import NIOCore
 import NIOPosix
 import Primitives
 import RocksStore
+import Serving
 import ShardCore
 
 /// The node behind its listeners: finds the shard of a key, posts writes to its loop, reads beside it, and hands what
@@ -55,6 +55,14 @@ final class NodeBackend: EntityBackend {
 
     var shardCount: Int { table.ring.shardCount }
 
+    /// The number of a loop of the node.
+    func number(of eventLoop: any EventLoop) -> LoopNumber {
+        guard let index = loops.firstIndex(where: { $0.eventLoop === eventLoop }) else {
+            preconditionFailure("requests come on loops of the node")
+        }
+        return LoopNumber(index)
+    }
+
     func shard(of key: EntityKey) -> ShardID { table.shard(of: key.ringHash) }
 
     /// Whether requests for the shard are this node's to answer, if only with a refusal.
@@ -86,7 +94,7 @@ final class NodeBackend: EntityBackend {
         take(
             Arrival(
                 shard: table.shard(of: operation.key.ringHash), work: .write(operation), target: target,
-                time: NodeTime.monotonic(), isForwarded: false))
+                time: NodeTime.monotonic(), origin: .front))
     }
 
     /// To the shard's queue where it is here, else to its owner.
@@ -124,7 +132,7 @@ final class NodeBackend: EntityBackend {
         take(
             Arrival(
                 shard: table.shard(of: request.key.ringHash), work: .read(request), target: target,
-                time: NodeTime.monotonic(), isForwarded: false))
+                time: NodeTime.monotonic(), origin: .front))
     }
 
     /// A request of this node's or another's listener: reads that need no queue go beside it.
@@ -270,7 +278,7 @@ final class NodeBackend: EntityBackend {
 
     // MARK: Lists
 
-    func list(_ request: ListRequest, replyTo target: ReplyTarget) {
+    func list(_ request: ListRequest, renderer: any PageRenderer, replyTo target: ReplyTarget) {
         let deadline = NIODeadline.now() + .seconds(Int64(Limits.listSecondsMax))
         lists.own.submit(
             of: Self.caller(target.sink), refuse: { self.deliver(.failure(.refused($0)), target, nil) },
@@ -280,7 +288,7 @@ final class NodeBackend: EntityBackend {
                     return self.lists.own.ended(life)
                 }
                 Task {
-                    let made = await self.fanOut.page(request, of: life, until: deadline)
+                    let made = await self.fanOut.page(request, renderer, of: life, until: deadline)
                     hold.shrink(to: made.pageBytes)
                     self.deliver(made, target, hold)
                     self.lists.own.ended(life)
@@ -308,7 +316,7 @@ final class NodeBackend: EntityBackend {
             answer = .refused(problem, currentVersion: nil, nil)
         }
         // A list may be refused in a call that another connection of the same loop has made.
-        target.sink.eventLoop.execute {
+        loop(of: target).execute {
             self.deliverLate(answer, target)
             hold?.giveBack()
         }
@@ -328,11 +336,13 @@ final class NodeBackend: EntityBackend {
         }
     }
 
+    private func loop(of target: ReplyTarget) -> any EventLoop { loops[target.sink.loopNumber.rawValue].eventLoop }
+
     /// On the connection's loop at once, from elsewhere by way of it.
     ///
     /// - Parameter hold: of the answer, until the connection charges as much to its own loop.
     private func deliver(_ answer: Answer, _ target: ReplyTarget, _ hold: MemoryHold? = nil) {
-        let loop = target.sink.eventLoop
+        let loop = loop(of: target)
         if loop.inEventLoop {
             hold?.giveBack()
             target.sink.deliver(answer, slot: target.slot)

@@ -1,9 +1,9 @@
 import CPosixShims
 import Entities
 import Glibc
-import HTTPFront
 import NIOPosix
 import Primitives
+import Serving
 
 /// The threads that look for the entities of lists. They are their own, so that no read of an entity waits behind a
 /// list, and yield to the threads that callers of entities wait for. Any thread may call.
@@ -77,17 +77,13 @@ final class ScanPool: Sendable {
     }
 
     /// Makes the text of a page, behind the turns of other lists. A page without one is as good.
-    func withText(_ page: ListPage, withValues: Bool, ringSeed: UInt64) async -> ListPage {
+    func withText(_ page: ListPage, by renderer: any PageRenderer) async -> ListPage {
         await withCheckedContinuation { continuation in
             threads.submit { state in
                 guard state == .active else { return continuation.resume(returning: page) }
                 ks_set_niceness(Self.niceness)
                 var page = page
-                page.makeText(
-                    PageTextShape(
-                        withValues: withValues, ringSeed: ringSeed, textBytesMax: self.pageBytesMax,
-                        secondsSince1970: self.lister.time.now().milliseconds / 1000)
-                ) { sched_yield() }
+                renderer.render(&page, textBytesMax: self.pageBytesMax, now: self.lister.time.now()) { sched_yield() }
                 continuation.resume(returning: page)
             }
         }

@@ -1,8 +1,8 @@
 import Entities
-import HTTPFront
 import LogFormat
 import Primitives
 import RocksStore
+import Serving
 import ShardCore
 
 /// One shard's machine and what goes with it, on its event loop. A class, so that the machine is changed in place.
@@ -86,13 +86,13 @@ struct TicketTable {
     struct Entry {
         let target: ReplyTarget
         let time: MonotonicTime
-        let isForwarded: Bool
+        let origin: Arrival.Origin
         /// Of a large answer that is to be expected.
         var hold: MemoryHold?
 
         /// The request as it arrived, to go to another owner.
         func arrival(_ shard: ShardID, _ work: ShardMachine.Work) -> Arrival {
-            Arrival(shard: shard, work: work, target: target, time: time, isForwarded: isForwarded)
+            Arrival(shard: shard, work: work, target: target, time: time, origin: origin)
         }
     }
 

@@ -1,6 +1,5 @@
 import DequeModule
 import Entities
-import HTTPFront
 import HashRing
 import LogCore
 import Logging
@@ -11,6 +10,7 @@ import NIOCore
 import NIOPosix
 import Primitives
 import RocksStore
+import Serving
 import ShardCore
 
 /// The shards pinned to one event loop, and everything that crosses into or out of it.
@@ -226,7 +226,7 @@ final class ShardLoop: @unchecked Sendable {
             return
         }
         guard line.host.takesRequests else { return refuseUnserved(arrival, line.host) }
-        var entry = TicketTable.Entry(target: arrival.target, time: arrival.time, isForwarded: arrival.isForwarded)
+        var entry = TicketTable.Entry(target: arrival.target, time: arrival.time, origin: arrival.origin)
         guard hold(for: arrival.work, &entry.hold), line.charge(arrival.work, to: memory) else {
             entry.hold?.giveBack()
             return refuse(arrival, line.host, NodeMemory.problem)
@@ -578,9 +578,7 @@ final class ShardLoop: @unchecked Sendable {
     // MARK: Answers
 
     private func send(_ delivery: Delivery) {
-        let loop = delivery.target.sink.eventLoop
-        let peer = loop === eventLoop ? index : peers.firstIndex { $0.eventLoop === loop } ?? index
-        outgoing[peer].append(delivery)
+        outgoing[delivery.target.sink.loopNumber.rawValue].append(delivery)
     }
 
     private func sendOutgoing() {
