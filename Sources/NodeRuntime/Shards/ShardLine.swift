@@ -18,8 +18,10 @@ final class ShardLine {
     var waitsToFetch = false
     /// Its machine has a patch to evaluate off the loop, and waits for its turn.
     var waitsForJob = false
-    /// Its effects wait until the log has less to write.
+    /// Its effects wait until the log has less to write, or the memtables have room.
     var waitsForLog = false
+    /// When its first effects came that find no room in the memtables.
+    var waitsForStoresSince: MonotonicTime?
     /// What of its loop's account its effects are charged.
     private var effectCharge = 0
     /// Follows the shard's commits while it moves away.

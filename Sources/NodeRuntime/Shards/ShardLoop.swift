@@ -343,24 +343,34 @@ final class ShardLoop: @unchecked Sendable {
             time: time.now(), mayWait: true)
         let problem: Problem
         switch offer(batch) {
-        case .taken: return
-        case .later: return wait(line, group)
-        case .refused(let reason):
-            if reason.code == .overloaded { line.host.noteOverload() }
+        case .taken:
+            line.waitsForStoresSince = nil
+            return
+        case .later: return wait(line, group, milliseconds: Limits.logOfferMilliseconds)
+        case .afterFlush(let reason):
+            let now = NodeTime.monotonic()
+            let since = line.waitsForStoresSince ?? now
+            line.waitsForStoresSince = since
+            guard now >= since.adding(milliseconds: Limits.queueAgeMillisecondsMax) else {
+                return wait(line, group, milliseconds: Limits.storeOfferMilliseconds)
+            }
             problem = reason
+        case .refused(let reason): problem = reason
         }
+        line.waitsForStoresSince = nil
+        if problem.code == .overloaded { line.host.noteOverload() }
         evaluating(line) {
             $0.groupRefused(from: group.first, problem: problem, now: time.now(), rows: line.rows)
         }
         handOver(line)
     }
 
-    /// The line's effects are offered to the log again in a moment, and those of no other line wait for them.
-    private func wait(_ line: ShardLine, _ group: AppendGroup) {
+    /// The line's effects are offered again in a moment, and those of no other line wait for them.
+    private func wait(_ line: ShardLine, _ group: AppendGroup, milliseconds: Int64) {
         line.machine.groupKept(from: group.first)
         line.waitsForLog = true
         let number = Int(line.host.shard.rawValue)
-        eventLoop.scheduleTask(in: .milliseconds(Limits.logOfferMilliseconds)) { [self] in
+        eventLoop.scheduleTask(in: .milliseconds(milliseconds)) { [self] in
             guard let line = lines[number] else { return }
             line.waitsForLog = false
             carryOn(line)
@@ -370,6 +380,8 @@ final class ShardLoop: @unchecked Sendable {
     private enum Offer {
         case taken
         case later
+        /// When a flush has made room in the memtables; refused where none does so in time.
+        case afterFlush(Problem)
         case refused(Problem)
     }
 
@@ -382,7 +394,7 @@ final class ShardLoop: @unchecked Sendable {
                 Problem(.overloaded, "the node has no file descriptor left to write with; try again shortly"))
         }
         if !flushes.hasRoomForWrites {
-            return .refused(
+            return .afterFlush(
                 Problem(.overloaded, "writes come faster than the node's disk takes them; try again shortly"))
         }
         switch log.submit(batch, wakes: false) {
