@@ -56,6 +56,7 @@ final class NodeParts: Sendable {
         let pool = NIOThreadPool.singleton
         let directory = try await refusing {
             try await pool.runIfActive {
+                try StartRoom.checkMemory(configuration)
                 try StartRoom.check(configuration)
                 return try DataDirectory(path: configuration.dataDirectory)
             }

@@ -68,6 +68,21 @@ import Testing
         #expect(blocks(path) >= SpaceDecision.ballastBytes(shards: 16))
     }
 
+    @Test func itTakesFilesAndGivesThemBack() throws {
+        let folder = try makeTestFolder("ballast-files")
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let ballast = Ballast(in: folder, shards: 16)
+        func files() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: folder + "/RESERVE.files").count) ?? 0 }
+        ballast.keep()
+        #expect(files() == SpaceDecision.ballastFiles(shards: 16))
+        ballast.release(on: FreeSpace(bytes: .max, files: 1_000_000))
+        #expect(ballast.isWhole && files() > 0)
+        ballast.release(on: FreeSpace(bytes: .max, files: 0))
+        #expect(!ballast.isWhole && files() == 0)
+        ballast.keep()
+        #expect(ballast.isWhole)
+    }
+
     private func blocks(_ path: String) -> Int {
         var facts = stat()
         return stat(path, &facts) == 0 ? Int(facts.st_blocks) * 512 : -1

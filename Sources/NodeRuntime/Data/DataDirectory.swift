@@ -18,7 +18,7 @@ extension DataDirectoryError {
 /// | `FORMAT` | `keystead data 1\n`; a newer number is refused |
 /// | `LOCK` | held by `flock` for as long as the process lives |
 /// | `IDENTITY` | which node of which cluster this is, and how often it has started (``IdentityFile``) |
-/// | `RESERVE` | blocks for a start on a full disk (``Ballast``) |
+/// | `RESERVE`, `RESERVE.files/` | blocks and inodes for a start on a full disk (``Ballast``) |
 /// | `CLEAN` | present only between a graceful stop and the next start |
 /// | `metadata` | the embedded metadata store, where the cluster has no other |
 /// | `log/` | the write-ahead log |

@@ -15,7 +15,7 @@ struct DataFolderCheck {
     /// Names of a node in its directory; the rest is not Keystead's, and is left alone.
     private static let names: Set<String> = [
         "LOCK", "FORMAT", "IDENTITY", "CLEAN", "INITIALIZING", "metadata", "log", "shards", "incoming", "outgoing",
-        "trash",
+        "trash", "RESERVE",
     ]
     /// Emptied by itself: a link in them is removed, and where it leads to is left alone.
     private static let passing: Set<String> = ["incoming", "outgoing", "trash"]

@@ -3,11 +3,12 @@ import Glibc
 import NIOConcurrencyHelpers
 import Primitives
 
-/// A file that holds blocks of a healthy disk, and gives them to a start on a full one: stores write a new manifest
-/// when they are opened, and the node says who it is. Everything here blocks on the disk.
+/// Files that hold blocks and inodes of a healthy disk, and give them to a start on a full one: stores write a new
+/// manifest when they are opened, and the node says who it is. Everything here blocks on the disk.
 final class Ballast: Sendable {
     private let path: String
     private let byteCount: Int
+    private let fileCount: Int
     private let whole = NIOLockedValueBox(false)
 
     private static let stepBytes = 1 << 20
@@ -16,22 +17,43 @@ final class Ballast: Sendable {
     init(in folder: String, shards: Int) {
         path = folder + "/RESERVE"
         byteCount = SpaceDecision.ballastBytes(shards: shards)
+        fileCount = SpaceDecision.ballastFiles(shards: shards)
     }
 
-    /// Its file has all the blocks that it is to have.
+    private var filesFolder: String { path + ".files" }
+
+    /// It has all the blocks and files that it is to have.
     var isWhole: Bool { whole.withLockedValue { $0 } }
 
-    /// Gives the blocks back, where the disk has not as many free anyway.
+    /// Gives the blocks and files back, where the disk has not as many free anyway.
     func release(on free: FreeSpace?) {
-        if let free, free.bytes > byteCount, free.files.map({ $0 > Limits.spaceReserveFiles }) ?? true { return }
+        let enough = max(Limits.spaceReserveFiles, fileCount)
+        if let free, free.bytes > byteCount, free.files.map({ $0 > enough }) ?? true { return }
         whole.withLockedValue { $0 = false }
         _ = withFile(O_WRONLY) { ks_truncate($0, 0) }
+        for number in 0..<fileCount { unlink("\(filesFolder)/\(number)") }
     }
 
-    /// Takes as many blocks as there are, up to what it is to have. That there are fewer is no error: the next call
-    /// tries again.
+    /// Takes as many blocks and files as there are, up to what it is to have. That there are fewer is no error: the
+    /// next call tries again.
     func keep() {
-        let isWhole = withFile(O_WRONLY | O_CREAT) { file -> CInt in
+        let hasBlocks = keepBlocks()
+        let hasFiles = keepFiles()
+        whole.withLockedValue { $0 = hasBlocks && hasFiles }
+    }
+
+    private func keepFiles() -> Bool {
+        mkdir(filesFolder, 0o700)
+        for number in 0..<fileCount {
+            let file = ks_open("\(filesFolder)/\(number)", O_WRONLY | O_CREAT, 0o600)
+            guard file >= 0 else { return false }
+            _ = ks_close(file)
+        }
+        return true
+    }
+
+    private func keepBlocks() -> Bool {
+        let code = withFile(O_WRONLY | O_CREAT) { file -> CInt in
             var size = Int(clamping: max(ks_file_size(file), 0))
             while size < byteCount {
                 let step = min(Self.stepBytes, byteCount - size)
@@ -42,7 +64,7 @@ final class Ballast: Sendable {
             return 0
         }
         // A file system that cannot reserve has no ballast, and is not asked for one all the time.
-        whole.withLockedValue { $0 = isWhole == 0 || isWhole == -EOPNOTSUPP }
+        return code == 0 || code == -EOPNOTSUPP
     }
 
     private func withFile(_ flags: CInt, _ body: (CInt) -> CInt) -> CInt {

@@ -34,7 +34,10 @@ enum SpaceDecision {
     }
 
     /// Files of an empty store, and those beside the stores.
-    static func firstStartFiles(shards: Int) -> Int { shards * 8 + 32 }
+    static func firstStartFiles(shards: Int) -> Int { shards * 8 + 32 + ballastFiles(shards: shards) }
+
+    /// A store makes a file or two when it is opened, and most of them remove as many.
+    static func ballastFiles(shards: Int) -> Int { Limits.ballastFiles + shards }
 
     static func ballastBytes(shards: Int) -> Int { Limits.ballastBytes + shards * Limits.ballastBytesPerShard }
 }

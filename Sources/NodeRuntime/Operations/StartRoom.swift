@@ -28,6 +28,17 @@ enum StartRoom {
         }
     }
 
+    /// - Throws: a refusal, where the memory cannot hold the copies of the largest entity that a few reads make at once.
+    static func checkMemory(_ configuration: NodeConfiguration) throws(NodeStartError) {
+        let needed = configuration.entityLimits.entityBytesMax * Limits.memoryEntitiesMin
+        guard configuration.memoryBytes < needed else { return }
+        throw NodeStartError(
+            "limits.entity-bytes of \(configuration.entityLimits.entityBytesMax) bytes takes a memory of at least "
+                + "\(mebibytes(needed)), and it is \(mebibytes(configuration.memoryBytes)): raise memory, or lower "
+                + "limits.entity-bytes",
+            isRefusal: true)
+    }
+
     /// Shards that a start makes for certain; 0 where it finds out only later how many it holds.
     static func shardsOfFirstStart(_ configuration: NodeConfiguration) -> Int {
         let isFirst = access(configuration.dataDirectory + "/FORMAT", F_OK) != 0
