@@ -10,6 +10,9 @@ internal import Serving
 ///
 /// Lines on one entity keep their order: where requests may overtake each other, a line waits until the one before it
 /// on its entity has been answered.
+///
+/// No batch holds its loop for long: long lines are read, and long answers are written, on a thread of the backend's,
+/// one each at a time; and of many short lines some are taken in a turn.
 // SAFETY: used on the connection's event loop only; `ReplySink` demands it of callers.
 final class BatchExchange: ReplySink, @unchecked Sendable {
     /// The connection that the batch runs on.
@@ -58,8 +61,14 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     private var keysInFlight: Set<EntityKey> = []
     /// A line that has to wait for one of them.
     private var waiting: BatchLine?
-    /// How the body broke off behind the line that waits.
+    /// A long line is being read off the loop. No line behind it is taken in.
+    private var isReading = false
+    /// The first slot's answer is being written off the loop.
+    private var isWriting = false
+    /// How the body broke off behind the line that waits or is being read.
     private var breakage: Problem?
+    /// Lines that may be taken in before the others of the loop have had a turn.
+    private var turnLines = Limits.batchTurnLinesMax
 
     /// Answer lines, ready to go.
     var text = ByteBuffer()
@@ -96,10 +105,13 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     /// Whether more of the body may be given to ``receive(_:)``.
     var wantsMore: Bool { !bodyIsComplete && unread.readableBytes == 0 && hasRoom }
 
-    var isComplete: Bool { bodyIsComplete && unread.readableBytes == 0 && slots.isEmpty && waiting == nil }
+    var isComplete: Bool { bodyIsComplete && unread.readableBytes == 0 && slots.isEmpty && !isHeldUp }
+
+    /// A line has not been run yet, and those behind it must not be.
+    private var isHeldUp: Bool { waiting != nil || isReading }
 
     private var hasRoom: Bool {
-        waiting == nil && slots.count < Limits.batchLinesInFlightMax && bytesInFlight < Limits.batchBytesInFlightMax
+        !isHeldUp && turnLines > 0 && slots.count < Limits.batchLinesInFlightMax && bytesInFlight < Limits.batchBytesInFlightMax
             && answerBytesHeld < FrontLimits.answersHeldBytesMax
     }
 
@@ -118,8 +130,18 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     func runLines(_ now: NIODeadline) {
         resume(now)
         while hasRoom, unread.readableBytes > 0, let line = splitter.next(&unread) { run(line, now) }
+        if turnLines == 0 { endTurn() }
         chargeLine()
         if unread.readableBytes == 0 { unread = ByteBuffer() }
+    }
+
+    /// Others of the loop go first.
+    private func endTurn() {
+        turnLines = -1
+        loop.eventLoop.scheduleTask(in: .microseconds(Limits.turnPauseMicroseconds)) {
+            self.turnLines = Limits.batchTurnLinesMax
+            self.owner?.batchMoved()
+        }
     }
 
     /// The body is complete. All that came before has been cut into lines, or will be by ``runLines(_:)``.
@@ -133,12 +155,13 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     func bodyBroke(_ problem: Problem, _ now: NIODeadline) {
         unread = ByteBuffer()
         bodyIsComplete = true
-        if waiting == nil { refuse(problem, key: nil, now) } else { breakage = problem }
+        if isHeldUp { breakage = problem } else { refuse(problem, key: nil, now) }
     }
 
     /// What a line was charged while it came is over with it: its operation is charged by itself.
     private func run(_ line: LineSplitter.Line, _ now: NIODeadline) {
-        defer { if waiting == nil { refundLine() } }
+        turnLines -= 1
+        defer { if !isHeldUp { refundLine() } }
         switch line {
         case .givenUp: refuse(Self.noMemory, key: nil, now)
         case .tooLong:
@@ -150,12 +173,35 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     }
 
     private func run(_ text: [UInt8], _ now: NIODeadline) {
-        guard !isDraining else { return refuse(Problem(.shuttingDown, "this node is shutting down"), key: nil, now) }
-        do throws(BatchLine.Refused) {
-            let line = try BatchLine.read(text, seed: backend.ringSeed, limits: backend.limits)
-            if keysInFlight.contains(line.key) { waiting = line } else { run(line, now) }
-        } catch {
-            refuse(error.problem, key: error.key, now)
+        guard !isDraining else { return refuse(Self.shuttingDown, key: nil, now) }
+        guard text.count > Limits.loopTextBytesMax else {
+            return take(BatchLine.result(of: text, seed: backend.ringSeed, limits: backend.limits), now)
+        }
+        isReading = true
+        let (seed, limits, eventLoop) = (backend.ringSeed, backend.limits, loop.eventLoop)
+        backend.runOffLoop {
+            let line = BatchLine.result(of: text, seed: seed, limits: limits)
+            eventLoop.execute { self.wasRead(line) }
+        }
+    }
+
+    private func wasRead(_ line: Result<BatchLine, BatchLine.Refused>) {
+        isReading = false
+        guard let owner else { return }
+        let now = loop.eventLoop.now
+        if isDraining { refuse(Self.shuttingDown, key: nil, now) } else { take(line, now) }
+        if waiting == nil {
+            refundLine()
+            tellBreakage(now)
+        }
+        owner.batchMoved()
+    }
+
+    private func take(_ line: Result<BatchLine, BatchLine.Refused>, _ now: NIODeadline) {
+        switch line {
+        case .success(let line) where keysInFlight.contains(line.key): waiting = line
+        case .success(let line): run(line, now)
+        case .failure(let refused): refuse(refused.problem, key: refused.key, now)
         }
     }
 
@@ -182,14 +228,17 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         waiting = nil
         refundLine()
         if isDraining {
-            refuse(Problem(.shuttingDown, "this node is shutting down"), key: line.key, now)
+            refuse(Self.shuttingDown, key: line.key, now)
         } else {
             run(line, now)
         }
-        if let problem = breakage {
-            breakage = nil
-            refuse(problem, key: nil, now)
-        }
+        tellBreakage(now)
+    }
+
+    private func tellBreakage(_ now: NIODeadline) {
+        guard let problem = breakage else { return }
+        breakage = nil
+        refuse(problem, key: nil, now)
     }
 
     private func refuse(_ problem: Problem, key: EntityKey?, _ now: NIODeadline) {
@@ -222,22 +271,46 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
         guard slots[offset: offset].answer == nil else { return settleOwed(slot) }
         let answer = charged(answer, offset)
         if slots[offset: offset].isRun, let key = slots[offset: offset].key { keysInFlight.remove(key) }
-        guard offset == 0 else {
-            slots[offset: offset].answer = answer
-            return
-        }
-        writeFirst(answer)
-        while let next = slots.first?.answer { writeFirst(next) }
+        slots[offset: offset].answer = answer
+        if offset == 0 { writeAnswers() }
     }
 
     func flushAnswers() { owner?.batchMoved() }
 
-    private func writeFirst(_ answer: Answer) {
+    /// Writes the answers whose turn it is.
+    private func writeAnswers() {
+        while !isWriting, let answer = slots.first?.answer {
+            guard slots[offset: 0].answerBytes <= Limits.loopTextBytesMax else { return writeOffLoop(answer) }
+            let status = text.writeBatchAnswer(answer)
+            removeFirst(answer, status)
+        }
+    }
+
+    /// Its slot keeps the charge, which is twice the state, until the text is there.
+    private func writeOffLoop(_ answer: Answer) {
+        isWriting = true
+        let eventLoop = loop.eventLoop
+        backend.runOffLoop {
+            var line = ByteBuffer()
+            let status = line.writeBatchAnswer(answer)
+            eventLoop.execute { [line] in self.wasWritten(line, answer, status) }
+        }
+    }
+
+    private func wasWritten(_ line: ByteBuffer, _ answer: Answer, _ status: Int) {
+        isWriting = false
+        guard let owner else { return }
+        if text.readableBytes == 0 { text = line } else { text.writeImmutableBuffer(line) }
+        removeFirst(answer, status)
+        writeAnswers()
+        owner.batchMoved()
+    }
+
+    private func removeFirst(_ answer: Answer, _ status: Int) {
         let slot = slots.removeFirst()
         firstSlot += 1
         bytesInFlight -= slot.byteCount
         answersHeld -= slot.answerBytes
-        let status = text.writeBatchAnswer(answer)
         chargeText()
         memory.refund(slot.charge, of: .batches)
         if case .refused(let problem, _, _) = answer { loop.counters.count(problem.code) }
@@ -273,6 +346,8 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     }
 
     // MARK: Memory
+
+    private static let shuttingDown = Problem(.shuttingDown, "this node is shutting down")
 
     private static let noMemory = Problem(
         .overloaded, "the node has no memory left for this line; try again shortly")

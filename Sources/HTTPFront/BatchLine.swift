@@ -22,6 +22,15 @@ enum BatchLine {
     /// The longest line that can hold a state of the limit, every byte of it escaped as `\u00XX`.
     static func bytesMax(_ limits: EntityLimits) -> Int { limits.entityBytesMax * 6 + (16 << 10) }
 
+    /// What ``read(_:seed:limits:)`` comes to. Any thread.
+    static func result(of line: [UInt8], seed: UInt64, limits: EntityLimits) -> Result<BatchLine, Refused> {
+        do throws(Refused) {
+            return .success(try read(line, seed: seed, limits: limits))
+        } catch {
+            return .failure(error)
+        }
+    }
+
     static func read(_ line: [UInt8], seed: UInt64, limits: EntityLimits) throws(Refused) -> BatchLine {
         var key: EntityKey?
         do throws(Problem) {

@@ -34,6 +34,12 @@ enum ByteClasses {
     @inline(__always)
     static func isControl(_ byte: UInt8) -> Bool { byte < space || byte == 0x7F }
 
+    /// What a JSON string cannot hold as it is (RFC 8259 §7).
+    @inline(__always)
+    static func isEscapedInJSON(_ byte: UInt8) -> Bool {
+        byte < space || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    }
+
     @inline(__always)
     static func lowercased(_ byte: UInt8) -> UInt8 {
         byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte

@@ -130,6 +130,7 @@ final class EntityService<Backend: EntityBackend>: RequestService {
 
     private func deleteDraft(_ head: RequestHead, _ key: EntityKey, _ loop: LoopContext) throws(Problem) -> WriteDraft {
         try Self.checkNoQuery(head)
+        try head.checkNotEncoded()
         return try draft(head, key, .delete, loop)
     }
 

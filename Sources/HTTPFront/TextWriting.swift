@@ -45,7 +45,9 @@ extension ByteBuffer {
     /// A JSON string (RFC 8259 §7) of bytes that are valid UTF-8.
     mutating func writeJSONString(_ bytes: some Collection<UInt8>) {
         writeInteger(UInt8(ascii: "\""))
-        if bytes.withContiguousStorageIfAvailable({ writeEscaped($0) }) == nil { writeEscaped(Array(bytes)) }
+        if bytes.withContiguousStorageIfAvailable({ writeEscaped($0) }) == nil {
+            Array(bytes).withUnsafeBufferPointer { writeEscaped($0) }
+        }
         writeInteger(UInt8(ascii: "\""))
     }
 
@@ -57,20 +59,14 @@ extension ByteBuffer {
     }
 
     /// Copies runs that need no escape in one piece.
-    private mutating func writeEscaped(_ bytes: some RandomAccessCollection<UInt8>) {
-        var runStart = bytes.startIndex
-        var index = bytes.startIndex
-        while index != bytes.endIndex {
-            let byte = bytes[index]
-            let next = bytes.index(after: index)
-            if byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-                writeBytes(bytes[runStart..<index])
-                writeEscape(byte)
-                runStart = next
-            }
-            index = next
+    private mutating func writeEscaped(_ bytes: UnsafeBufferPointer<UInt8>) {
+        var runStart = 0
+        for (index, byte) in bytes.enumerated() where ByteClasses.isEscapedInJSON(byte) {
+            if runStart < index { writeBytes(UnsafeRawBufferPointer(rebasing: bytes[runStart..<index])) }
+            writeEscape(byte)
+            runStart = index + 1
         }
-        writeBytes(bytes[runStart..<index])
+        if runStart < bytes.count { writeBytes(UnsafeRawBufferPointer(rebasing: bytes[runStart...])) }
     }
 
     private mutating func writeEscape(_ byte: UInt8) {

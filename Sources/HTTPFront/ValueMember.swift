@@ -5,7 +5,8 @@ internal import Primitives
 
 /// How a state stands in JSON text (batch answers, lists with values):
 ///
-/// - `text/*` whose bytes are UTF-8: `"text"`;
+/// - `text/*` whose bytes are UTF-8: `"text"`, unless it is long and mostly of characters that are escaped, which would
+///   make it up to six times as long;
 /// - JSON, which a state is by its bytes, whatever its type: `"json"`, the text itself;
 /// - everything else: `"base64"`.
 enum ValueForm {
@@ -15,7 +16,7 @@ enum ValueForm {
 
     init(_ record: StoredRecord) {
         let state = record.state
-        if Self.isText(record.contentType), Self.isUTF8(state) {
+        if Self.isText(record.contentType), Self.isUTF8(state), Self.isShortEscaped(state) {
             self = .text(state)
         } else if let text = Self.lineOfJSON(state) {
             self = .json(text)
@@ -28,6 +29,17 @@ enum ValueForm {
         let span = contentType.span
         return span.count > 5 && span.equalsIgnoringCase(0..<5, "text/")
     }
+
+    private static func isShortEscaped(_ text: ArraySlice<UInt8>) -> Bool {
+        guard text.count > Limits.loopTextBytesMax else { return true }
+        return text.withUnsafeBufferPointer { bytes in
+            let escaped = bytes.reduce(0) { $0 + (ByteClasses.isEscapedInJSON($1) ? 1 : 0) }
+            return escaped <= bytes.count / escapedShareMax
+        }
+    }
+
+    /// One in so many bytes of a long text may be escaped.
+    private static let escapedShareMax = 5
 
     private static func isUTF8(_ bytes: ArraySlice<UInt8>) -> Bool {
         String(validating: bytes, as: UTF8.self) != nil

@@ -59,6 +59,10 @@ public enum Limits {
     /// A chunk's size line, extensions included.
     public static let chunkLineBytesMax = 256
     public static let batchLinesInFlightMax = 256
+    /// Lines of one batch that its loop takes in before it lets others have a turn.
+    public static let batchTurnLinesMax = 256
+    /// A line of a batch that is longer, or has a longer state in its answer, is read or written off the loop.
+    public static let loopTextBytesMax = 64 << 10
     public static let batchBytesInFlightMax = 8 << 20
     public static let listItemsDefault = 100
     public static let listItemsMax = 1000
@@ -108,6 +112,8 @@ public enum Limits {
     public static let spaceReserveFiles = 64
     /// A file that gives its blocks to a start on a full disk: so much, and so much more for each shard.
     public static let ballastBytes = 8 << 20
+    /// Beside one for each shard.
+    public static let ballastFiles = 16
     public static let ballastBytesPerShard = 16 << 10
     /// What an empty store takes at most.
     public static let emptyStoreBytesMax = 48 << 10
@@ -119,7 +125,8 @@ public enum Limits {
 
     public static let queueItemsMax = 4096
     public static let queueBytesMax = 32 << 20
-    /// When the oldest write of a shard has waited this long, new ones are refused.
+    /// When the oldest write of a shard has waited this long, new ones are refused. One that waits as long for room in
+    /// the memtables is refused itself.
     public static let queueAgeMillisecondsMax: UInt64 = 1000
     /// What the shards of one event loop evaluate in one turn, in bytes of work, before they let others have the loop.
     /// The operation that passes it is finished first.
@@ -168,6 +175,8 @@ public enum Limits {
     public static let logCrowdedBytes = 1 << 20
     /// Until such a batch is offered again.
     public static let logOfferMilliseconds: Int64 = 1
+    /// Until a batch is offered again that finds no room in the memtables: a flush takes some milliseconds.
+    public static let storeOfferMilliseconds: Int64 = 5
     /// A group of the log that is small beside the one before waits so long for more: a fraction of what a sync takes.
     public static let logGatherNanoseconds: UInt64 = 100_000
     /// Segments kept zero-filled or emptied ahead of need.
@@ -272,6 +281,8 @@ public enum Limits {
 
     public static let memoryBytesDefault = 1 << 30
     public static let memoryBytesMin = 128 << 20
+    /// The memory holds this many entities of the largest size.
+    public static let memoryEntitiesMin = 16
     /// What a loop borrows of the process' budget at a time, so that small requests touch its own numbers only.
     public static let memoryLumpBytesMax = 256 << 10
     /// What a request is charged before anything of it is known: its head, its place in a queue, its small answer.

@@ -18,6 +18,10 @@ public protocol EntityBackend: AnyObject, Sendable {
     /// - Parameter renderer: makes the page's text; called away from the loops, at most once.
     func list(_ request: ListRequest, renderer: any PageRenderer, replyTo target: ReplyTarget)
 
+    /// Runs `work` once, on a thread that no loop waits for: reading or writing much text takes long. Any thread may
+    /// call.
+    func runOffLoop(_ work: @escaping @Sendable () -> Void)
+
     /// The connection has closed. Lists that it has asked for need not be made or answered.
     func callerLeft(_ sink: any ReplySink)
 

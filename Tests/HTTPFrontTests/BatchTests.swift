@@ -221,12 +221,56 @@ import Testing
         try front.send(Self.batch(String(repeating: line, count: 600)))
         #expect(front.backend.heldCount == Limits.batchLinesInFlightMax)
         front.backend.release(Array(0..<100), to: front.sink)
+        front.nextTurn()
         #expect(front.backend.heldCount == Limits.batchLinesInFlightMax)
         while front.backend.heldCount > 0 {
             front.backend.release(Array(0..<front.backend.heldCount), to: front.sink)
+            front.nextTurn()
         }
         let response = try #require(try front.takeResponses().first)
         #expect(lines(response).count == 600)
+    }
+
+    /// However many lines come at once, others of the loop go between them.
+    @Test func manyShortLinesTakeTurns() throws {
+        let front = try FrontChannel()
+        try front.send(Self.batch(String(repeating: "x\n", count: 3 * Limits.batchTurnLinesMax + 1)))
+        func linesSoFar() throws -> Int { try front.takeFlushes().joined().count { $0 == UInt8(ascii: "{") } / 2 }
+        for _ in 0..<3 {
+            #expect(try linesSoFar() == Limits.batchTurnLinesMax)
+            front.nextTurn()
+        }
+        #expect(try linesSoFar() == 1)
+        #expect(try front.ask(EntityRouteTests.request("GET /v1/entities/user/a")).status == 404)
+    }
+
+    /// Long lines and long answers go off the loop; what comes behind them waits for its turn all the same.
+    @Test func longLinesAndAnswersKeepTheirOrder() throws {
+        let front = try FrontChannel()
+        let long = String(repeating: "é", count: Limits.loopTextBytesMax)
+        let answers = lines(
+            try front.ask(
+                Self.batch(
+                    """
+                    {"op":"put","key":"user/a","text":"\(long)"}
+                    {"op":"get","key":"user/a"}
+                    {"op":"put","key":"user/a","text":"short"}
+                    {"op":"get","key":"user/a"}
+                    \(long)
+                    {"op":"delete","key":"user/a"}
+                    """)))
+        #expect(answers.map { $0.prefix(13) } == [204, 200, 204, 200, 400, 204].map { #"{"status":\#($0)"# })
+        #expect(answers[1].hasSuffix(#""text":"\#(long)"}"#) && answers[3].hasSuffix(#""text":"short"}"#))
+    }
+
+    /// A long text of controls would be six times as long as JSON.
+    @Test func aLongTextOfControlsIsBase64() throws {
+        let front = try FrontChannel()
+        for (count, isText) in [(Limits.loopTextBytesMax, true), (Limits.loopTextBytesMax + 1, false)] {
+            front.backend.store("user/a", String(repeating: "\u{1}", count: count), contentType: "text/plain")
+            let answer = lines(try front.ask(Self.batch(#"{"op":"get","key":"user/a"}"#)))[0]
+            #expect(answer.contains(isText ? #""text":"\u0001"# : #""base64":"AQEB"#), "\(answer.prefix(100))")
+        }
     }
 
     /// Where requests may overtake each other, a line waits for the one before it on its entity, and only for that.

@@ -69,10 +69,11 @@ import Testing
         let field = "Content-Encoding: \(coding)"
         let merge = "Content-Type: application/merge-patch+json"
         for (line, body) in [
-            ("PUT /v1/entities/k/a", "x"), ("PATCH /v1/entities/k/a", "{}"),
+            ("PUT /v1/entities/k/a", "x"), ("PATCH /v1/entities/k/a", "{}"), ("DELETE /v1/entities/k/a", ""),
             ("POST /v1/batch", #"{"op":"put","key":"k/a","text":"x"}"#),
         ] {
             let front = try FrontChannel()
+            front.backend.store("k/a", "{}")
             let response = try front.ask(EntityRouteTests.request(line, field, merge, body: body))
             #expect(response.status == (refused ? 415 : line.hasPrefix("POST") ? 200 : 204), "\(line) \(coding)")
             #expect(front.backend.writes.isEmpty == refused)

@@ -72,6 +72,8 @@ final class FakeBackend: EntityBackend, @unchecked Sendable {
         answer(target) { .page(self.page) }
     }
 
+    func runOffLoop(_ work: @escaping @Sendable () -> Void) { work() }
+
     func callerLeft(_ sink: any ReplySink) { departures += 1 }
 
     private var here: ShardPosition { ShardPosition(shard: Self.shard, position: position) }

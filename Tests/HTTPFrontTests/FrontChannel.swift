@@ -54,6 +54,9 @@ final class FrontChannel {
         channel.embeddedEventLoop.run()
     }
 
+    /// Lets a batch that has had its turn go on.
+    func nextTurn() { channel.embeddedEventLoop.advanceTime(by: .microseconds(Limits.turnPauseMicroseconds)) }
+
     func advance(seconds: Int64) { channel.embeddedEventLoop.advanceTime(by: .seconds(seconds)) }
 
     /// What the socket's queue tells the front.

@@ -53,5 +53,7 @@ final class MemoryBackend: EntityBackend {
         target.sink.deliver(.page(page), slot: target.slot)
     }
 
+    func runOffLoop(_ work: @escaping @Sendable () -> Void) { work() }
+
     func callerLeft(_ sink: any ReplySink) {}
 }

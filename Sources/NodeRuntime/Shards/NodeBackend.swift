@@ -296,6 +296,8 @@ final class NodeBackend: EntityBackend {
             })
     }
 
+    func runOffLoop(_ work: @escaping @Sendable () -> Void) { lists.scans.run(work) }
+
     func callerLeft(_ sink: any ReplySink) { lists.own.leave(Self.caller(sink)) }
 
     /// A connection, for as long as it has lists.

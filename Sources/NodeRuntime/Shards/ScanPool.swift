@@ -5,7 +5,7 @@ import NIOPosix
 import Primitives
 import Serving
 
-/// The threads that look for the entities of lists. They are their own, so that no read of an entity waits behind a
+/// The threads that look for the entities of lists, and read and write long texts. They are their own, so that no read of an entity waits behind a
 /// list, and yield to the threads that callers of entities wait for. Any thread may call.
 ///
 /// A scan runs in short turns, and queues behind the others after each, so that a list of a rare kind holds up none.
@@ -86,6 +86,14 @@ final class ScanPool: Sendable {
                 renderer.render(&page, textBytesMax: self.pageBytesMax, now: self.lister.time.now()) { sched_yield() }
                 continuation.resume(returning: page)
             }
+        }
+    }
+
+    /// Runs `work`, behind the turns of lists; at once where the pool is shut down.
+    func run(_ work: @escaping @Sendable () -> Void) {
+        threads.submit { _ in
+            ks_set_niceness(Self.niceness)
+            work()
         }
     }
 
