@@ -261,6 +261,8 @@ public enum Limits {
     public static let controllerTransactionsMax = 64
     /// Finished operations that are remembered, the newest.
     public static let finishedOperationsMax = 100
+    /// Plans of one `rebalance` command, each made because the one before did not hold any more.
+    public static let rebalancePlansMax = 5
     /// Sentences that say what an operation waits for.
     public static let operationWaitsMax = 16
     /// What an operation says of itself.

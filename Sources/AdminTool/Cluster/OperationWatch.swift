@@ -170,6 +170,16 @@ struct OperationFollow {
         }
     }
 
+    /// Follows a rebalance that was committed or joined.
+    func rebalance(_ outcome: AdminOutcome, _ client: Keystead, as format: OutputFormat) async throws {
+        // Shards that an old plan took somewhere may rightly have gone on from there since.
+        let isOld = outcome.operation?.isOver ?? true
+        let asked = outcome.operation?.moves ?? []
+        try await run(outcome, client, as: format) { last in
+            isOld ? nil : .rebalanced(asked: asked, done: last?.moves ?? [])
+        }
+    }
+
     private func run(
         _ operation: OperationDetail, _ client: Keystead, as format: OutputFormat,
         condition: (OperationDetail?) -> Postcondition?

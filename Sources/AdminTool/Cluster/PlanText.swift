@@ -34,11 +34,11 @@ struct PlanText {
     let rate: CopyRate
     /// Operations that are not over. A plan begins where they will have ended.
     let underWay: [ClusterPicture.Operation]
-    /// The command that carries it out.
-    let command: String
+    /// The command that carries it out; `nil` where it is about to be carried out.
+    let command: String?
 
     /// Asks for what a plan's text says besides the plan: what is under way, and how fast copying goes.
-    static func of(_ plan: PlanDetail, _ client: Keystead, command: String) async throws -> PlanText {
+    static func of(_ plan: PlanDetail, _ client: Keystead, command: String?) async throws -> PlanText {
         let underWay = try await client.cluster().operations.filter { ["running", "paused"].contains($0.state) }
         let rate = try await CopyRate.find(client, among: underWay)
         return PlanText(plan: plan, rate: rate, underWay: underWay, command: command)
@@ -57,7 +57,9 @@ struct PlanText {
         if !plan.quotas.isEmpty { text += "\n" + quotaTable }
         let noun = plan.moves.count == 1 ? "move" : "moves"
         text += "\n\(plan.moves.count) \(noun), \(Format.bytes(plan.byteCount)); lower bound \(plan.lowerBound)"
-        return text + "\(besides)\n\(duration)\nnothing has changed; to carry it out: \(Format.printable(command))\n"
+        text += "\(besides)\n\(duration)\n"
+        guard let command else { return text }
+        return text + "nothing has changed; to carry it out: \(Format.printable(command))\n"
     }
 
     private var besides: String {

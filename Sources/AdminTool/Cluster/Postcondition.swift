@@ -10,6 +10,9 @@ enum Postcondition {
     case owns(node: String, shard: UInt64)
     /// Each shard is where the move took it.
     case moved([OperationDetail.Move])
+    /// Each shard is where the operation took it in the end. It may have planned moves anew, or dropped them, since a
+    /// node died; where somebody's command was the reason, that is not what was asked for.
+    case rebalanced(asked: [OperationDetail.Move], done: [OperationDetail.Move])
 
     /// What is not so; `nil` where it holds.
     func objection(in picture: ClusterPicture) -> String? {
@@ -30,10 +33,32 @@ enum Postcondition {
             let state = node(id, picture)?.state ?? "unknown"
             return ["active", "joining", "down"].contains(state) ? nil : "node \(id) is \(state)"
         case .owns(let id, let shard): return owner(of: shard, picture, id)
-        case .moved(let moves):
-            let wrong = moves.compactMap { move in move.to.flatMap { owner(of: move.shard, picture, $0) } }
-            return wrong.isEmpty ? nil : wrong.joined(separator: "; ")
+        case .moved(let moves): return objection(to: moves, picture)
+        case .rebalanced(let asked, let done):
+            let given = Set(done.map(\.shard))
+            let diverted = asked.filter { owner(of: $0.shard, picture, $0.to ?? "") != nil }
+            // A shard that the operation lets alone is where it was, unless another operation took it.
+            let taken = diverted.filter { move in
+                !given.contains(move.shard) && owner(of: move.shard, picture, move.from ?? "") != nil
+            }
+            return objection(to: done + taken, picture) ?? closedTarget(of: diverted, picture)
         }
+    }
+
+    private func objection(to moves: [OperationDetail.Move], _ picture: ClusterPicture) -> String? {
+        let wrong = moves.compactMap { move in move.to.flatMap { owner(of: move.shard, picture, $0) } }
+        return wrong.isEmpty ? nil : wrong.joined(separator: "; ")
+    }
+
+    /// A target that somebody has told to take no shards; one that is down was told nothing.
+    private func closedTarget(of moves: [OperationDetail.Move], _ picture: ClusterPicture) -> String? {
+        for id in Set(moves.compactMap(\.to)).sorted() {
+            let state = node(id, picture)?.state ?? "removed"
+            guard state != "active", state != "down" else { continue }
+            let shards = moves.filter { $0.to == id }.map(\.shard)
+            return "node \(id) is \(state) and did not get \(shardsText(shards))"
+        }
+        return nil
     }
 
     /// What has moved as it should and does not serve; `nil` where there is nothing.
@@ -41,7 +66,7 @@ enum Postcondition {
         let moved: [UInt64] =
             switch self {
             case .owns(_, let shard): [shard]
-            case .moved(let moves): moves.map(\.shard)
+            case .moved(let moves), .rebalanced(_, let moves): moves.map(\.shard)
             case .isEmpty, .isGone, .hasWeight, .isCordoned, .isActive: []
             }
         guard let shard = picture.shards.first(where: { moved.contains($0.shard) && !Verdict.isWell($0) }) else {

@@ -4,10 +4,18 @@ import KeysteadClient
 struct RebalanceCommands: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rebalance", abstract: "Even the shards out over the nodes, by their weights.",
+        usage: """
+            keysteadctl rebalance [--wait] [--timeout <s>] [--dry-run] [--output <output>]
+            keysteadctl rebalance <subcommand>
+            """,
+        discussion: """
+            Without a subcommand it plans, shows the plan and carries it out; `rebalance run --help` lists its options.
+            """,
         subcommands: [
-            RebalancePlan.self, RebalanceShow.self, RebalanceCommit.self, RebalancePause.self, RebalanceResume.self,
-            RebalanceCancel.self,
-        ])
+            RebalanceRun.self, RebalancePlan.self, RebalanceShow.self, RebalanceCommit.self, RebalancePause.self,
+            RebalanceResume.self, RebalanceCancel.self,
+        ],
+        defaultSubcommand: RebalanceRun.self)
 }
 
 struct RebalancePlan: AsyncParsableCommand {
@@ -42,7 +50,8 @@ struct RebalanceShow: AsyncParsableCommand {
     }
 }
 
-private func show(_ plan: PlanDetail, _ client: Keystead, as format: OutputFormat) async throws {
+/// Shows a plan that is not carried out.
+func show(_ plan: PlanDetail, _ client: Keystead, as format: OutputFormat) async throws {
     let command = Advice.cluster("rebalance", "commit", plan.plan)
     try await PlanText.of(plan, client, command: command).show(as: format)
 }
@@ -64,13 +73,7 @@ struct RebalanceCommit: AsyncParsableCommand {
 
     func run() async throws {
         try await connection.withAdmin { client in
-            let outcome = try await client.commitPlan(plan)
-            // Shards that an old plan took somewhere may rightly have gone on from there since.
-            let isOld = outcome.operation?.isOver ?? true
-            // What the plan said when it was committed: where a target is cordoned meanwhile, its moves are dropped or
-            // led elsewhere, and that is not what was asked for.
-            let promised = outcome.operation?.moves ?? []
-            try await waiting.follow.run(outcome, client, as: output.output) { _ in isOld ? nil : .moved(promised) }
+            try await waiting.follow.rebalance(try await client.commitPlan(plan), client, as: output.output)
         }
     }
 }
