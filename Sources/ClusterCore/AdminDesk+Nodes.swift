@@ -43,7 +43,7 @@ extension AdminDesk {
         case .drained:
             let last = map.operations.last { $0.kind == .drain && $0.node == id && $0.state == .done }
             return .nothingToDo(operation: last?.id, text: "\(id) is drained")
-        case .joining: return refuse("\(id) is joining and holds no shards: stop it, then remove it")
+        case .joining: return refuse("\(id) is joining: drain it when it is active, or stop it and remove it")
         case .active, .cordoned, .draining, .maintenance, .down, .removed: break
         }
         let others = map.nodes.filter { $0.id != id && $0.state == .active }

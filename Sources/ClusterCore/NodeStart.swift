@@ -54,23 +54,9 @@ extension StartRefusal: CustomStringConvertible {
     }
 }
 
-/// The first start of a cluster and the later starts of its nodes, as transactions: the caller runs them on whichever
-/// metadata store it has.
+/// The starts of nodes in a cluster that exists, as transactions: the caller runs them on whichever metadata store it
+/// has.
 public enum NodeStart {
-    /// Founds a cluster of one node that holds every shard, in one transaction; a conflict means that there is a
-    /// cluster.
-    public static func founding(_ config: ClusterConfig, node: NodeRecord) -> MetadataTransaction {
-        precondition(node.state == .active, "the first node is active")
-        var operations: [MetadataTransaction.Operation] = [
-            .put(.config, config.encoded()),
-            .put(.node(node.id), node.encoded()),
-            .put(.mapRevision, MapRevision(1).encoded()),
-        ]
-        let shard = ShardRecord(epoch: Epoch(1), primary: node.id, replicas: [node.id], inSync: [node.id]).encoded()
-        for id in Ring(shardCount: config.shardCount).shards { operations.append(.put(.shard(id), shard)) }
-        return MetadataTransaction(if: [.absent(.config)], then: operations)
-    }
-
     /// A later start: checks the directory against the cluster, and counts the start. Announce `node.bootCount` of the
     /// result on disk, run the transaction, and confirm it on disk once committed; on a conflict read the map again.
     ///

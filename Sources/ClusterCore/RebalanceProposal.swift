@@ -91,7 +91,8 @@ extension ClusterMap {
             var description = node.description
             if node.id == leaving {
                 description.state = .draining
-            } else if node.state == .active, !isAlive(node.id) {
+            } else if node.state == .joining || node.state == .active && !isAlive(node.id) {
+                // Shards that a cluster was founded with on it stay there.
                 description.state = .down
             }
             return description

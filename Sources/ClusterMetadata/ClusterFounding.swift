@@ -17,16 +17,12 @@ public struct ClusterFounding: Sendable {
     }
 
     private let store: any MetadataStore
-    private let config: ClusterConfig
-    private let node: NodeRecord
+    private let cluster: NewCluster
     private let clock = ContinuousClock()
 
-    /// - Parameter node: the first node; it gets every shard.
-    public init(_ config: ClusterConfig, node: NodeRecord, in store: any MetadataStore) {
-        precondition(node.state == .active, "the first node is active")
+    public init(_ cluster: NewCluster, in store: any MetadataStore) {
         self.store = store
-        self.config = config
-        self.node = node
+        self.cluster = cluster
     }
 
     /// What became of one step under the lock.
@@ -66,7 +62,7 @@ public struct ClusterFounding: Sendable {
     private func existing() async throws(MetadataError) -> Outcome? {
         guard let entry = try await store.get(.config).value else { return nil }
         let found = try? ClusterConfig(decoding: entry.value, of: entry.key)
-        return found?.clusterID == config.clusterID ? .founded : .exists
+        return found?.clusterID == cluster.config.clusterID ? .founded : .exists
     }
 
     /// `nil` where somebody else is founding, or where this holder lost the lock.
@@ -75,11 +71,7 @@ public struct ClusterFounding: Sendable {
         for operations in try await pieces() {
             guard case .done = try await step(operations, under: lock, session) else { return try await existing() }
         }
-        let last: [MetadataTransaction.Operation] = [
-            .put(.config, config.encoded()), .put(.node(node.id), node.encoded()),
-            .put(.mapRevision, MapRevision(1).encoded()), .delete(.founding),
-        ]
-        _ = try await step(last, under: lock, session)
+        _ = try await step(cluster.lastPuts + [.delete(.founding)], under: lock, session)
         return try await existing()
     }
 
@@ -87,7 +79,7 @@ public struct ClusterFounding: Sendable {
     private func lock(under session: any MetadataSession) async throws(MetadataError) -> MetadataRevision? {
         let transaction = MetadataTransaction(
             if: [.absent(.config), .absent(.founding)],
-            then: [.put(.founding, Array(node.id.text.utf8), session: session.id)])
+            then: [.put(.founding, Array(cluster.founder.id.text.utf8), session: session.id)])
         do throws(MetadataError) {
             guard case .committed(let revision) = try await store.transaction(transaction) else { return nil }
             return revision
@@ -100,12 +92,9 @@ public struct ClusterFounding: Sendable {
 
     /// All shards, and the removal of those that a founder of a larger cluster has left.
     private func pieces() async throws(MetadataError) -> [[MetadataTransaction.Operation]] {
-        let shard = ShardRecord(epoch: Epoch(1), primary: node.id, replicas: [node.id], inSync: [node.id]).encoded()
-        let keys = Ring(shardCount: config.shardCount).shards.map { MetadataKey.shard($0) }
-        let known = Set(keys)
+        let known = Set(Ring(shardCount: cluster.config.shardCount).shards.map { MetadataKey.shard($0) })
         let strays = try await store.range(prefix: .shards).value.map(\.key).filter { !known.contains($0) }
-        let operations: [MetadataTransaction.Operation] =
-            keys.map { .put($0, shard) } + strays.map { .delete($0) }
+        let operations = cluster.shardPuts + strays.map { .delete($0) }
         return stride(from: 0, to: operations.count, by: Limits.foundingOperationsMax).map {
             Array(operations[$0..<min($0 + Limits.foundingOperationsMax, operations.count)])
         }

@@ -51,9 +51,10 @@ public enum Node {
     ///
     /// - Parameters:
     ///   - configurations: of nodes with different names, directories and ports; the first one founds the cluster.
+    ///   - spreadsShards: a new cluster has its shards on all nodes, else on the first. An old one stays as it is.
     ///   - whenReady: told the addresses of each node once all serve.
     public static func runTogether(
-        _ configurations: [NodeConfiguration], directory: String,
+        _ configurations: [NodeConfiguration], directory: String, spreadsShards: Bool,
         whenReady: @escaping @Sendable ([(node: String, listen: HostPort, admin: HostPort)]) -> Void
     ) async throws {
         precondition(!configurations.isEmpty, "a cluster has a node")
@@ -72,7 +73,8 @@ public enum Node {
         let hungUp = { @Sendable in logger.notice("SIGHUP: there is nothing here to be read again") }
         try await serve(logger, whenHungUp: hungUp) {
             var nodes: [RunningNode] = []
-            let staying = Self.staying(configurations, in: metadata, logger)
+            var staying = Self.staying(configurations, in: metadata, logger)
+            if spreadsShards { staying[0].companions = staying.dropFirst().compactMap(\.awaited) }
             for configuration in staying {
                 nodes.append(try await RunningNode.start(
                     configuration, metadata: metadata, descriptors: descriptors, logger: logger))

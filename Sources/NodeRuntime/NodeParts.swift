@@ -84,8 +84,8 @@ final class NodeParts: Sendable {
         let entry = ClusterEntry(
             directory: directory, metadata: metadata, configuration: configuration,
             descriptors: scarce.descriptors, logger: logger
-        ) { shardCount in
-            try StoreOpener.makeEmpty(shardCount, in: directory, configuration, logger)
+        ) { shards in
+            try StoreOpener.makeEmpty(shards, in: directory, configuration, logger)
         }
         let membership = try await entry.enter()
         return try await NIOThreadPool.singleton.runIfActive {

@@ -63,14 +63,14 @@ struct StoreOpener {
         return opened
     }
 
-    /// Makes the empty stores of a cluster that is about to be founded.
+    /// Makes the empty stores of shards that nothing was ever written to.
     static func makeEmpty(
-        _ shardCount: Int, in directory: DataDirectory, _ configuration: NodeConfiguration, _ logger: Logger
+        _ shards: [ShardID], in directory: DataDirectory, _ configuration: NodeConfiguration, _ logger: Logger
     ) throws(NodeStartError) {
         var settings = StoreResources.Configuration()
         settings.memoryBytes = configuration.memoryBytes
         let resources = StoreResources(settings)
-        for shard in Ring(shardCount: shardCount).shards {
+        for shard in shards {
             do {
                 try ShardStore.open(directory: directory.shardPath(shard), resources: resources, create: true).close()
             } catch {

@@ -84,7 +84,7 @@ extension MemoryMetadata {
         let config = ClusterConfig(
             name: "test", clusterID: UniqueID(high: 1, low: 2), shardCount: shards, hash: RingHash(seed: 0),
             created: .zero)
-        store.run(NodeStart.founding(config, node: .named(nodes[0])))
+        store.run(NewCluster(config, founder: .named(nodes[0])).transaction)
         for name in nodes.dropFirst() { store.put(.node(.named(name)), NodeRecord.named(name)) }
         for name in nodes { store.setAlive(.named(name), true) }
         return store

@@ -89,7 +89,7 @@ private struct TroubledStore: MetadataStore {
 
     private func node(_ name: String, store: UInt64 = 1) throws -> NodeRecord {
         NodeRecord(
-            id: try #require(NodeID(name)), storeID: UniqueID(high: 3, low: store), bootCount: 1, state: .active,
+            id: try #require(NodeID(name)), storeID: UniqueID(high: 3, low: store), bootCount: 1, state: .joining,
             zone: "", weight: .one, addresses: NodeAddresses(listen: "127.0.0.1:7070"))
     }
 
@@ -124,7 +124,7 @@ private struct TroubledStore: MetadataStore {
 
     private func isFounded(_ config: ClusterConfig, _ node: NodeRecord, _ store: any MetadataStore) async throws -> Bool
     {
-        try await ClusterFounding(config, node: node, in: store).run() == .founded
+        try await ClusterFounding(NewCluster(config, founder: node), in: store).run() == .founded
     }
 
     @Test(arguments: Kind.allCases)
@@ -195,6 +195,30 @@ private struct TroubledStore: MetadataStore {
     }
 
     // MARK: Joining
+
+    /// Each companion comes to its share with the stores it was told to make; afterwards its directory is all it has.
+    @Test(arguments: Kind.allCases)
+    func companionsHoldTheirShareFromTheStart(kind: Kind) async throws {
+        let store = try store(kind)
+        let first = try node("n1")
+        let others = try ["n2", "n3"].map { NodeRecord.awaited(try node($0).id, zone: "", weight: .one) }
+        let cluster = NewCluster(config(1), founder: first, companions: others)
+        #expect(try await ClusterFounding(cluster, in: store).run() == .founded)
+        let founded = try await map(store)
+        let held = Dictionary(grouping: founded.shards.indices) { founded.shards[$0].primary }
+        #expect(held.values.map(\.count).sorted() == [85, 85, 86])
+        #expect(held[first.id]?.map { UInt32($0) } == cluster.shardsOfFounder.map(\.rawValue))
+        for other in others {
+            #expect(founded.shardsToMake(by: other.id).map(\.rawValue) == held[other.id]?.map { UInt32($0) })
+            let joined = try await ClusterJoining.join(
+                try node(other.id.text, store: 9), clusterName: "orders", in: store)
+            #expect(joined.node(other.id)?.bootCount == 1 && joined.shards == founded.shards)
+            #expect(joined.shardsToMake(by: other.id).isEmpty)
+            await #expect(throws: StartRefusal.self, "its directory was emptied") {
+                try await ClusterJoining.join(try node(other.id.text, store: 10), clusterName: "orders", in: store)
+            }
+        }
+    }
 
     @Test(arguments: Kind.allCases)
     func newNodeRegisters(kind: Kind) async throws {

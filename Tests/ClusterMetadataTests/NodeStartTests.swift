@@ -24,7 +24,7 @@ import Testing
             name: "orders", clusterID: cluster, shardCount: 64, hash: RingHash(seed: 9), created: .zero)
         let record = NodeRecord(
             id: node, storeID: data, bootCount: 1, state: .active, zone: "", weight: .one, addresses: addresses)
-        return try store.transaction(NodeStart.founding(config, node: record))
+        return try store.transaction(NewCluster(config, founder: record).transaction)
     }
 
     private func map() throws -> ClusterMap? { try ClusterMap(store.range(prefix: MetadataKey(""))) }

@@ -85,7 +85,7 @@ private final class BusyMetadata: MetadataStore {
         let founder = NodeRecord(
             id: source, storeID: UniqueID(high: 3, low: 4), bootCount: 1, state: .active, zone: "", weight: .one,
             addresses: NodeAddresses(listen: "127.0.0.1:7070"))
-        #expect(try await ClusterFounding(config, node: founder, in: metadata).run() == .founded)
+        #expect(try await ClusterFounding(NewCluster(config, founder: founder), in: metadata).run() == .founded)
         let moving = ShardRecord(
             epoch: Epoch(1), primary: source, replicas: [source], inSync: [source],
             move: ShardMove(stage: .handover, from: source, to: target, operation: "op-1"))

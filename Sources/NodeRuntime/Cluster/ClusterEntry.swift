@@ -15,8 +15,8 @@ struct ClusterEntry {
     let configuration: NodeConfiguration
     let descriptors: Descriptors
     let logger: Logger
-    /// Makes the empty stores of a founded cluster's shards. Blocks.
-    let makeStores: (_ shardCount: Int) throws -> Void
+    /// Makes the empty stores of shards that nothing was ever written to. Blocks.
+    let makeStores: ([ShardID]) throws -> Void
 
     /// Between two tries while the metadata store cannot be reached.
     private static let retryNanoseconds: UInt64 = 1_000_000_000
@@ -71,9 +71,10 @@ struct ClusterEntry {
             name: configuration.cluster, clusterID: UniqueID(random: &random), shardCount: configuration.shards,
             hash: RingHash(seed: random.next()), created: NodeTime(floor: .zero).now())
         let node = try newNode(&random)
-        try fill(config.clusterID, node) { try makeStores(config.shardCount) }
+        let cluster = NewCluster(config, founder: node, companions: configuration.companions)
+        try fill(config.clusterID, node) { try makeStores(cluster.shardsOfFounder) }
         let outcome = try await patiently { () async throws(MetadataError) in
-            try await ClusterFounding(config, node: node, in: metadata).run()
+            try await ClusterFounding(cluster, in: metadata).run()
         }
         let map = try await readFoundedMap()
         // Another node has founded the cluster meanwhile: what was made here is not needed.
@@ -86,7 +87,7 @@ struct ClusterEntry {
         let node = try newNode(&random)
         // Refusals come before the directory is touched.
         _ = try NodeStart.joining(node, clusterName: configuration.cluster, map: map)
-        try fill(map.config.clusterID, node) {}
+        try fill(map.config.clusterID, node) { try makeStores(map.shardsToMake(by: node.id)) }
         return try confirmed(
             await ClusterJoining.join(node, clusterName: configuration.cluster, in: metadata), node)
     }
@@ -96,8 +97,8 @@ struct ClusterEntry {
             throw NodeStartError("'\(configuration.nodeID)' cannot be a node's name", isRefusal: true)
         }
         return NodeRecord(
-            id: id, storeID: UniqueID(random: &random), bootCount: 1, state: .active, zone: configuration.zone,
-            weight: NodeWeight(thousandths: UInt32((configuration.weight * 1000).rounded())), addresses: addresses)
+            id: id, storeID: UniqueID(random: &random), bootCount: 1, state: .joining, zone: configuration.zone,
+            weight: configuration.nodeWeight, addresses: addresses)
     }
 
     /// Makes the directory this node's, announced and not yet confirmed.

@@ -1,6 +1,7 @@
 import ClusterCore
 public import ClusterMetadata
 public import Entities
+import HashRing
 public import Primitives
 
 /// Everything an operator can say about one node, already checked. Made by ``ConfigurationLoader``.
@@ -51,6 +52,8 @@ public struct NodeConfiguration: Sendable {
 
     /// Nodes of this process, which share its memory and its file descriptors.
     public var processNodes = 1
+    /// Nodes that are part of the cluster from the start where this node founds it.
+    var companions: [NodeRecord] = []
 
     public init() {}
 
@@ -126,6 +129,11 @@ public struct HostPort: Sendable, Equatable, CustomStringConvertible {
 }
 
 extension NodeConfiguration {
+    var nodeWeight: NodeWeight { NodeWeight(thousandths: UInt32((weight * 1000).rounded())) }
+
+    /// The node as a cluster knows it that was founded with it, before it has started; `nil` where the name is none.
+    var awaited: NodeRecord? { NodeID(nodeID).map { .awaited($0, zone: zone, weight: nodeWeight) } }
+
     /// Where others reach this node, as far as it is known before the listeners are up.
     var addresses: NodeAddresses {
         NodeAddresses(
