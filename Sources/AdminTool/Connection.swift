@@ -33,9 +33,19 @@ struct Connection: ParsableArguments {
         for url in endpoint + admin { try check(url, from: "the flag") }
     }
 
+    /// What is known of the time that a verb's answers about entities take.
+    enum DataPatience {
+        /// It changes entities: an answer that comes late is worth more than an unknown outcome.
+        case ofWrites
+        /// It reads one entity. A node answers that within Console.patience, if only that the owner does not.
+        case ofOneRead
+        /// Its answers may be large, so they take their time. The endpoint is asked beforehand whether it answers.
+        case ofLargeAnswers
+    }
+
     /// Makes a client for `body`, and turns its errors into exits.
     func withClient(
-        _ configuration: ClientConfiguration = ClientConfiguration(),
+        _ configuration: ClientConfiguration = ClientConfiguration(), data: DataPatience = .ofWrites,
         _ body: (Keystead) async throws -> Void
     ) async throws {
         let endpoints = try endpoints()
@@ -49,11 +59,21 @@ struct Connection: ParsableArguments {
         configuration.adminAttemptDeadline = patience
         configuration.adminDeadline = patience * admins.count
         configuration.waitNoticeAfter = configuration.waitNoticeAfter * (patience / .seconds(5))
+        if case .ofOneRead = data {
+            configuration.attemptDeadline = patience
+            configuration.deadline = patience * endpoints.count
+        }
         let notice = WaitNotice()
         configuration.onWait = { notice.say(Self.text($0)) }
         try await Advice.$flags.withValue(Advice.Flags(admin: admin, endpoint: endpoint)) {
             try await Keystead.withClient(
-                endpoints: endpoints, adminEndpoints: admins, configuration: configuration, body)
+                endpoints: endpoints, adminEndpoints: admins, configuration: configuration
+            ) { client in
+                if case .ofLargeAnswers = data {
+                    _ = try await client.clusterID(deadline: patience * endpoints.count, attemptDeadline: patience)
+                }
+                try await body(client)
+            }
         }
     }
 

@@ -52,13 +52,19 @@ extension Keystead {
     }
 
     /// The name that the cluster has for ever, other than every other cluster's, as its data listeners tell it; `nil`
-    /// where the server does not say.
-    public func clusterID(deadline: Duration? = nil) async throws(KeysteadError) -> String? {
+    /// where the server does not say. A node that is not overloaded answers this at once, whatever it does besides.
+    ///
+    /// - Parameter attemptDeadline: for one endpoint's answer; `nil` is that of the configuration.
+    public func clusterID(
+        deadline: Duration? = nil, attemptDeadline: Duration? = nil
+    ) async throws(KeysteadError) -> String? {
         var request = batchRequest
         // A batch of no line: it changes nothing, and needs no right but to be there.
         request.body = ByteBuffer(string: "\n")
         request.isWrite = false
-        let answer = try await call(request, to: data, repetition: .harmless, deadline: deadline).answer
+        let answer = try await call(
+            request, to: data, repetition: .harmless, deadline: deadline, attemptDeadline: attemptDeadline
+        ).answer
         return answer.headers.first(name: "Keystead-Cluster")
     }
 

@@ -98,15 +98,18 @@ extension Keystead {
     ///
     /// - Parameters:
     ///   - key: the entity that it concerns, if one: its owner is tried first.
+    ///   - attemptDeadline: for one attempt; `nil` is that of the configuration.
     ///   - outcome: for a keyed write, the request that asks whether it took effect.
     func call(
         _ request: OutgoingRequest, to endpoints: EndpointList, about key: EntityKey? = nil, repetition: Repetition,
-        deadline: Duration?, outcome: OutgoingRequest? = nil
+        deadline: Duration?, attemptDeadline: Duration? = nil, outcome: OutgoingRequest? = nil
     ) async throws(KeysteadError) -> Reply {
         let limit = deadline ?? configuration.deadline
         let clock = ContinuousClock()
         let start = clock.now
-        let attemptLimit = endpoints === admin ? configuration.adminAttemptDeadline : configuration.attemptDeadline
+        let attemptLimit =
+            attemptDeadline
+            ?? (endpoints === admin ? configuration.adminAttemptDeadline : configuration.attemptDeadline)
         var machine = RetryMachine(
             repetition: repetition, policy: configuration.retries,
             endpointCount: max(endpoints.count, 1) + (key == nil || routes == nil ? 0 : 1), deadline: limit,

@@ -18,6 +18,30 @@ import Testing
         }
     }
 
+    /// Nothing was asked for but to read, so nothing is unknown.
+    @Test(arguments: [["get", "k/a"], ["list", "k"], ["export", "k"], ["bench"]])
+    func aNodeThatHangsIsNotReadForLong(words: [String]) async throws {
+        try await ScriptedServer.run({ _ in .hang }) { server in
+            let result = await run(words + ["--endpoint", server.url], patience: .milliseconds(500))
+            #expect(result.status == .unreachable)
+            #expect(result.errors.contains("no answer from \(server.url)"))
+        }
+    }
+
+    @Test(arguments: [["get", "k/a"], ["list", "k"], ["export", "k"]])
+    func theNextNodeIsRead(words: [String]) async throws {
+        let store = FakeStore()
+        store.put("k/a", "{}")
+        try await ScriptedServer.run({ _ in .hang }) { first in
+            try await store.serve { url, _ in
+                let result = await run(
+                    words + ["--endpoint", first.url, "--endpoint", url], patience: .seconds(15))
+                #expect(result.status == .done)
+                #expect(result.errors.contains("no answer from \(first.url)"))
+            }
+        }
+    }
+
     @Test func theNextNodeIsAsked() async throws {
         let answers = ["GET /v1/admin/throttle": FakeCluster.documents(Sample.throttle)]
         try await ScriptedServer.run({ _ in .hang }) { first in

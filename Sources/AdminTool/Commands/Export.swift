@@ -36,7 +36,7 @@ struct Export: AsyncParsableCommand {
         var configuration = ClientConfiguration()
         // A page holds megabytes, which a node that is busy may take its time for.
         configuration.attemptDeadline = configuration.deadline
-        try await connection.withClient(configuration) { client in
+        try await connection.withClient(configuration, data: .ofLargeAnswers) { client in
             let file = try to.flatMap { $0 == "-" ? nil : try AtomicFile($0) }
             let done = try await ExportRun(client: client, kind: kind, format: format, file: file).run()
             if done.written == 0, let file, file.replaces, !allowEmpty {

@@ -19,7 +19,7 @@ struct Get: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withClient { client in
+        try await connection.withClient(data: .ofOneRead) { client in
             let entity = try await client.get(key.key)
             switch output.output {
             case .table:

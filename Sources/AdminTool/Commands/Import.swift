@@ -59,7 +59,7 @@ struct Import: AsyncParsableCommand {
         let choice = ImportChoice(input: file, named: format, idField: idField)
         let earlier = try await earlier(input, choice)
         let path = input.byteCount == nil || file == "-" ? nil : ImportProgress.path(for: file)
-        try await connection.withClient(configuration) { client in
+        try await connection.withClient(configuration, data: .ofLargeAnswers) { client in
             let cluster = try await client.clusterID()
             if let earlier {
                 try earlier.check(cluster: cluster, input: file)

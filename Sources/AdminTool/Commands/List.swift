@@ -22,7 +22,7 @@ struct List: AsyncParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() async throws {
-        try await connection.withClient { client in
+        try await connection.withClient(data: .ofLargeAnswers) { client in
             var left = limit ?? .max
             var missing: Set<UInt32> = []
             var isFirst = true

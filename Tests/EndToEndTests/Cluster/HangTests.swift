@@ -41,6 +41,9 @@ extension Cluster {
                     #expect(try endpoint.admin("/v1/cluster", seconds: Self.patienceSeconds).status == 200)
                     for (id, other) in keys where id != "n2" { expectFound(try endpoint.client().get(other), "before") }
                 }
+                // Nothing was asked of it but to read, so nothing is unknown.
+                try cluster.control("get", key, through: "n2").ended(with: 7)
+                try cluster.control("list", "k", through: "n2").ended(with: 7)
                 try cluster.resume("n2")
                 for endpoint in clients {
                     let isBack = try eventually(within: 30) { try endpoint.client().get(key).status == 200 }
