@@ -24,7 +24,7 @@ extension NodeAgent {
         switch role {
         case .own(let epoch): learner.target.ownerRead(epoch, now: now)
         case .receive(let move) where move.isSame(as: learner.move): return
-        default: learner.target.cancelled(now: now)
+        case .receive, .retire, .none: learner.target.cancelled(now: now)
         }
         drive(learner)
     }
