@@ -18,7 +18,7 @@ import Testing
         bench.commit()
         let told = bench.answers()
         #expect(told.count == 1 && told[before]?.version == 1)
-        #expect(bench.machine.isDrained && !bench.machine.isIdle && bench.machine.heldItems == 2)
+        #expect(bench.machine.isDrained && !bench.machine.isIdle && bench.machine.queuedItems == 2)
         #expect(bench.machine.applied == Position(1) && bench.machine.appended == Position(1))
         bench.thaw()
         bench.commit()

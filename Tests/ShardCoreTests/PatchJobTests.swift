@@ -257,7 +257,7 @@ import Testing
         bench.work()
         bench.commit()
         _ = bench.answers()
-        #expect(bench.machine.isDrained && bench.machine.heldItems == 1)
+        #expect(bench.machine.isDrained && bench.machine.queuedItems == 1)
     }
 
     @Test func steppingDownRefusesWhatWaitsForAJob() {
