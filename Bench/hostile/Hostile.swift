@@ -11,7 +11,8 @@ struct Hostile: AsyncParsableCommand {
         abstract: "Sends hostile clients to a node of its own, and measures what a well-behaved caller notices.")
 
     @Option(help: "The server program (default: keystead beside this program).")
-    var program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+    var program =
+        URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
         + "/keystead"
 
     @Option(help: "Where the node keeps its data; removed at the end.")

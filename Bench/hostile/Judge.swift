@@ -26,7 +26,8 @@ struct Judge {
         expect("every answer to the caller is right", beside.isSound)
         expect("the caller is served", beside.operations > 0)
         let ratio = beside.latency.p99 / max(1, alone.latency.p99)
-        let text = "p99 \(Int(alone.latency.p99)) us alone, \(Int(beside.latency.p99)) us beside the swarm: "
+        let text =
+            "p99 \(Int(alone.latency.p99)) us alone, \(Int(beside.latency.p99)) us beside the swarm: "
             + "\((ratio * 100).rounded() / 100) times"
         guard judgesCaller else { return say(text) }
         expect("the caller has no error (\(beside.errorCount) of \(beside.operations))", beside.errorCount == 0)

@@ -164,7 +164,9 @@ extension JSONLexer {
     private mutating func readHexUnit(escape: Int) throws(JSONError) -> UInt16 {
         var unit: UInt16 = 0
         for offset in 1...4 {
-            guard let digit = byte(at: index + offset).hexadecimalValue else { throw fail(.malformedEscape, at: escape) }
+            guard let digit = byte(at: index + offset).hexadecimalValue else {
+                throw fail(.malformedEscape, at: escape)
+            }
             unit = unit << 4 | UInt16(digit)
         }
         index += 5

@@ -100,12 +100,14 @@ extension JSONScan {
     private mutating func value(depth: Int) throws(JSONError) -> Int {
         lexer.skipBlanks()
         switch lexer.next {
-        case UInt8(ascii: "{"): return try container(depth: depth + 1) { (scan) throws(JSONError) in
-            try scan.members(depth: depth + 1)
-        }
-        case UInt8(ascii: "["): return try container(depth: depth + 1) { (scan) throws(JSONError) in
-            try scan.elements(depth: depth + 1)
-        }
+        case UInt8(ascii: "{"):
+            return try container(depth: depth + 1) { (scan) throws(JSONError) in
+                try scan.members(depth: depth + 1)
+            }
+        case UInt8(ascii: "["):
+            return try container(depth: depth + 1) { (scan) throws(JSONError) in
+                try scan.elements(depth: depth + 1)
+            }
         case UInt8(ascii: "\""): _ = try lexer.string()
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
             let range = try lexer.number()

@@ -76,8 +76,9 @@ public enum Node {
             var staying = Self.staying(configurations, in: metadata, logger)
             if spreadsShards { staying[0].companions = staying.dropFirst().compactMap(\.awaited) }
             for configuration in staying {
-                nodes.append(try await RunningNode.start(
-                    configuration, metadata: metadata, descriptors: descriptors, logger: logger))
+                nodes.append(
+                    try await RunningNode.start(
+                        configuration, metadata: metadata, descriptors: descriptors, logger: logger))
             }
             whenReady(
                 zip(staying, nodes).map {

@@ -124,8 +124,10 @@ import Testing
         let state = "{\"records\":[\(Self.many(record, 13_000))]}"
         let limits = EntityLimits()
         let update = #"{"do":[{"set":"/records/12999/age","to":42},{"append":"/records","value":1}]}"#
-        #expect(patch(.update, update, on: state, limits: limits) == .state(
-            state.dropLast(record.utf8.count + 2) + record.replacing("41", with: "42") + ",1]}"))
+        #expect(
+            patch(.update, update, on: state, limits: limits)
+                == .state(
+                    state.dropLast(record.utf8.count + 2) + record.replacing("41", with: "42") + ",1]}"))
         let members = (0..<60_000).map { "\"m\($0)\":0" }.joined(separator: ",")
         #expect(patch(.merge, "{\(members)}", on: "{\(members)}") == .state("{\(members)}"))
     }

@@ -68,7 +68,8 @@ import Testing
         let front = try front()
         for target in ["/v1/entities/k/a", "/v1/batch", "/v1/admin/throttle", "*"] {
             let response = try front.ask(
-                request("OPTIONS \(target)", "Origin: \(app)", "Access-Control-Request-Method: PUT",
+                request(
+                    "OPTIONS \(target)", "Origin: \(app)", "Access-Control-Request-Method: PUT",
                     "Access-Control-Request-Headers: idempotency-key"))
             expectAllowed(response, status: 204)
             #expect(response["Content-Length"] == nil && response["Access-Control-Max-Age"] != nil)

@@ -78,26 +78,26 @@ enum Lives {
     }
 
     #if KEYSTEAD_MUTANTS
-    /// The tests are tested: each planted bug of the log is caught.
-    @Test(arguments: [
-        Mutant.acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
-        .recycleByAppliedNotFlushed, .syncErrorRetried, .directorySyncSkipped,
-    ])
-    func plantedBugsAreCaught(mutant: Mutant) {
-        let caught = (0..<400).first { Lives.run(seed: UInt64($0), mutants: Mutants([mutant])) != nil }
-        #expect(caught != nil, "\(mutant)")
-    }
+        /// The tests are tested: each planted bug of the log is caught.
+        @Test(arguments: [
+            Mutant.acknowledgeBeforeSync, .cutBelowDurableLSN, .tornTailTakenForCorruption, .recycledSegmentReplayed,
+            .recycleByAppliedNotFlushed, .syncErrorRetried, .directorySyncSkipped,
+        ])
+        func plantedBugsAreCaught(mutant: Mutant) {
+            let caught = (0..<400).first { Lives.run(seed: UInt64($0), mutants: Mutants([mutant])) != nil }
+            #expect(caught != nil, "\(mutant)")
+        }
 
-    /// Recovery that shrugs damage off loses what was acknowledged.
-    @Test func corruptionTakenForATornTailIsCaught() throws {
-        let rig = RecoveryTests.written(9)
-        let last = try #require(RecoveryTests.segments(rig).last)
-        let effects = RecoveryTests.records(rig, last).filter { $0.header.type == .effect }
-        var crashed = rig.powerCut()
-        crashed.disk.tamper(last) { $0[effects[1].offset] ^= 1 }
-        crashed.mutants = Mutants([.corruptionTakenForTornTail])
-        crashed.open()
-        #expect(crashed.report.quarantined.isEmpty && crashed.violation() != nil)
-    }
+        /// Recovery that shrugs damage off loses what was acknowledged.
+        @Test func corruptionTakenForATornTailIsCaught() throws {
+            let rig = RecoveryTests.written(9)
+            let last = try #require(RecoveryTests.segments(rig).last)
+            let effects = RecoveryTests.records(rig, last).filter { $0.header.type == .effect }
+            var crashed = rig.powerCut()
+            crashed.disk.tamper(last) { $0[effects[1].offset] ^= 1 }
+            crashed.mutants = Mutants([.corruptionTakenForTornTail])
+            crashed.open()
+            #expect(crashed.report.quarantined.isEmpty && crashed.violation() != nil)
+        }
     #endif
 }

@@ -105,7 +105,8 @@ import Testing
         logger.error("four")
         #expect(pipe.drain(milliseconds: 10_000))
         let text = ends.read()
-        #expect(["one", "three"].allSatisfy { !text.contains($0) } && ["two", "four"].allSatisfy { text.contains($0) })
+        #expect(
+            ["one", "three"].allSatisfy { !text.contains($0) } && ["two", "four"].allSatisfy { text.contains($0) })
     }
 }
 
@@ -155,8 +156,10 @@ import Testing
 
     @Test func aBrokenConfigurationChangesNothing() throws {
         let old = try configuration("log-level: notice\n")
-        let (text, level) = reloading(old) { try ConfigurationLoader.load(
-            flags: [:], environment: [:], yaml: ConfigurationFile(text: "log-level: [x", path: "keystead.yaml")) }
+        let (text, level) = reloading(old) {
+            try ConfigurationLoader.load(
+                flags: [:], environment: [:], yaml: ConfigurationFile(text: "log-level: [x", path: "keystead.yaml"))
+        }
         #expect(level == .notice && text.contains("goes on with the one it has") && text.contains("keystead.yaml"))
     }
 }

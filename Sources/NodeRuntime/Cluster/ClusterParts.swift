@@ -39,7 +39,8 @@ final class ClusterParts: Sendable {
         watcher = MapWatcher(metadata: metadata, view: view, logger: logger)
         session = SessionKeeper(
             metadata: metadata, view: view, bootCount: membership.node.bootCount, time: movers.time, logger: logger)
-        keeper = ShardKeeper(metadata: metadata, view: view, peers: peers, tools: movers,
+        keeper = ShardKeeper(
+            metadata: metadata, view: view, peers: peers, tools: movers,
             bootCount: membership.node.bootCount, logger: logger)
     }
 

@@ -43,10 +43,12 @@ final class MapWatcher: Sendable {
 
     /// It answers, and what it says can be read.
     private func isWell() {
-        guard trouble.withLockedValue({ trouble in
-            defer { trouble = nil }
-            return trouble != nil
-        }) else { return }
+        guard
+            trouble.withLockedValue({ trouble in
+                defer { trouble = nil }
+                return trouble != nil
+            })
+        else { return }
         logger.notice("the metadata store answers again")
     }
 

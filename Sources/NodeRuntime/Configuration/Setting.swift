@@ -109,15 +109,18 @@ extension Setting {
             configuration.metadataCredentials.passwordFile = text
             configuration.metadataCredentials.password = .none
         },
-        plain("metadata-ca", "PEM file of who signed the metadata store's certificate.",
+        plain(
+            "metadata-ca", "PEM file of who signed the metadata store's certificate.",
             \.metadataCredentials.authority),
-        plain("metadata-certificate", "PEM file of this node's certificate for the metadata store.",
+        plain(
+            "metadata-certificate", "PEM file of this node's certificate for the metadata store.",
             \.metadataCredentials.certificate),
         plain("metadata-key", "PEM file of that certificate's key.", \.metadataCredentials.key),
     ]
 
     private static let peerTLS = [
-        peerFile("peer-certificate", "PEM file of this node's certificate: nodes then speak TLS and check each other.",
+        peerFile(
+            "peer-certificate", "PEM file of this node's certificate: nodes then speak TLS and check each other.",
             \.certificate),
         peerFile("peer-key", "PEM file of that certificate's key.", \.key),
         peerFile("peer-ca", "PEM file of who signs the nodes' certificates.", \.authority),

@@ -465,7 +465,7 @@ final class ShardLoop: @unchecked Sendable {
         line.host.beginApplying(group.through)
         do {
             try line.write(group, lsn: lsn, now: time.now())
-        } catch where error.passes {
+        } catch  where error.passes {
             return hold(line, lsn, error)
         } catch {
             let reason = "the store of shard \(line.host.shard) failed: \(error)"

@@ -157,8 +157,10 @@ final class Node {
     /// Makes the run's clock of what its log and stores have seen. False: it is too far ahead of that.
     func setClock(floor: Timestamp) -> Bool {
         if floor > newestTime {
-            world.fail(.dataTime, "a start finds data of \(floor.milliseconds), and the newest is of "
-                + "\(newestTime.milliseconds): an idle start has moved it")
+            world.fail(
+                .dataTime,
+                "a start finds data of \(floor.milliseconds), and the newest is of "
+                    + "\(newestTime.milliseconds): an idle start has moved it")
         }
         steadyClock = SteadyClock(wall: clock.wall, monotonic: clock.monotonic, floor: floor, mutants: mutants)
         switch ClockAtStart(wall: clock.wall, newest: floor) {

@@ -34,7 +34,8 @@ extension Daemon {
                     try clock.setWall(ahead: days * ShiftedClock.day)
                     try node.start()
                     #expect(try node.client().get("c/ninety-days").status == (days > 90 ? 404 : 200))
-                    #expect(node.log.contains("the newest data is \(days - 1) days 23 h old")
+                    #expect(
+                        node.log.contains("the newest data is \(days - 1) days 23 h old")
                             || node.log.contains("the newest data is \(days) days"), "\(node.log)")
                     if days == 2 { try node.crash() } else { #expect(try node.stop() == .exited(0)) }
                 }

@@ -104,7 +104,9 @@ private func decide(on map: ClusterMap) {
             .move(ShardID(0), to: node),
         ]
     }
-    for operation in map.operations { commands += [.pause(operation.id), .resume(operation.id), .cancel(operation.id)] }
+    for operation in map.operations {
+        commands += [.pause(operation.id), .resume(operation.id), .cancel(operation.id)]
+    }
     commands += [.throttle(bytesPerSecond: .max), .move(ShardID(.max), to: names[1])]
     for command in commands { _ = AdminDecision.decide(command, on: map, now: now) }
     for operation in map.operations {
