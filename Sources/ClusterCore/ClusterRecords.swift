@@ -32,7 +32,7 @@ public struct RingHash: Sendable, Hashable {
 /// What the cluster knows of a node: the key `nodes/ID`.
 public struct NodeRecord: Sendable, Hashable {
     public let id: NodeID
-    /// Made when the node's data directory was; a node that comes with another one has lost its data (reliability R8).
+    /// Made when the node's data directory was; a node that comes with another one has lost its data (rule R8).
     public let storeID: UniqueID
     /// Starts of the node, counted here and on its disk; a disk that counts less was restored from the past (R8).
     public var bootCount: UInt64
@@ -101,7 +101,7 @@ public struct ShardRecord: Sendable, Hashable {
     }
 }
 
-/// A move of a shard under way (DESIGN §9).
+/// A move of a shard under way (Architecture §9).
 public struct ShardMove: Sendable, Hashable {
     public enum Stage: String, Sendable, Hashable, CaseIterable {
         case learner

@@ -2,7 +2,7 @@
 public enum MetadataError: Error, Sendable, Equatable {
     /// The store cannot be reached; nothing was changed. Running shards serve on.
     case unavailable(detail: String)
-    /// A transaction may or may not have happened: read again (reliability rule R9).
+    /// A transaction may or may not have happened: read again (rule R9).
     case outcomeUnknown(detail: String)
     /// The same, but the store has answered, by an error: it is decided, and a read made now tells how.
     case decidedUnread(detail: String)

@@ -6,7 +6,7 @@ public struct MetadataTransaction: Sendable, Hashable {
         /// The key came into being at this revision; zero: it does not exist.
         case created(MetadataKey, at: MetadataRevision)
         /// The key came into being at any other revision, or does not exist where the revision is not zero: so a
-        /// session that ended, or was followed by a newer one, is told from the one remembered (reliability rule R10).
+        /// session that ended, or was followed by a newer one, is told from the one remembered (rule R10).
         case notCreated(MetadataKey, at: MetadataRevision)
 
         /// The key does not exist.

@@ -1,8 +1,8 @@
 public import HashRing
 public import Primitives
 
-/// The steps of a move that the two nodes of it take, each as a transaction on the shard's record (DESIGN §9). Each
-/// compares the record with the entry given, and is `nil` where that record does not call for the step (any more).
+/// The steps of a move that the two nodes of it take, each as a transaction on the shard's record (Architecture §9).
+/// Each compares the record with the entry given, and is `nil` where that record does not call for the step (any more).
 ///
 /// A node takes a step in the metadata first and acts on it only once it has read it committed.
 public enum MoveStep {

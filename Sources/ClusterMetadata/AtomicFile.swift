@@ -3,7 +3,7 @@ internal import ClusterCore
 
 /// A small file that is replaced whole: at any crash the name leads to the old bytes or to the new ones.
 ///
-/// write to `PATH.new`, fsync it, rename it over `PATH`, fsync the directory (reliability rule W6). One process holds
+/// write to `PATH.new`, fsync it, rename it over `PATH`, fsync the directory (rule W6). One process holds
 /// `PATH.lock` for as long as this lives.
 struct AtomicFile: ~Copyable {
     let path: String

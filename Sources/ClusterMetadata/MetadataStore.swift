@@ -1,13 +1,13 @@
 public import ClusterCore
 
 /// The port to the cluster's metadata: a small ordered map with revisions, transactions, watches and sessions, as etcd
-/// v3 has them (DESIGN §8). Everything here is control plane: serving an entity never waits for it.
+/// v3 has them (Architecture §8). Everything here is control plane: serving an entity never waits for it.
 ///
 /// Whatever the implementation:
 /// - Revisions: one counter for the whole store. A transaction that changes anything takes the next one, and all its
 ///   changes carry it. Reads are linearizable and say the revision they are of.
 /// - A transaction happens whole or not at all. `outcomeUnknown` means that either may be the case: read again to find
-///   out, never assume (reliability rule R9).
+///   out, never assume (rule R9).
 /// - Watches are hints. They miss nothing and keep order, but may be late: decide on a read or a compare.
 public protocol MetadataStore: Sendable {
     func get(_ key: MetadataKey) async throws(MetadataError) -> MetadataRead<MetadataEntry?>

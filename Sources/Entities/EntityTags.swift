@@ -10,7 +10,7 @@ extension Preconditions {
     }
 }
 
-/// `"*" / #entity-tag` (RFC 9110 §8.8.3 and §13.1); empty elements are skipped (§5.6.1).
+/// `"*" / #entity-tag` (RFC 9110 §8.8.3, §5.6.1 and §13.1); empty elements are skipped.
 ///
 /// Our tags are `"V"`, V a version in decimal without leading zeros. Any other well-formed tag never matches.
 private struct EntityTagList {

@@ -44,7 +44,7 @@ public struct WriteOperation: Sendable {
     }
 }
 
-/// The three patch documents (API §1), by media type; parameters and letter case of the type are ignored.
+/// The three patch documents (Contract §1.6), by media type; parameters and letter case of the type are ignored.
 public enum PatchKind: UInt8, Sendable, CaseIterable {
     /// RFC 7396, `application/merge-patch+json`.
     case merge = 1

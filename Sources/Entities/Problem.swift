@@ -1,4 +1,4 @@
-/// Why a request was refused: the code of the outside contract (API §1 "Errors") and a sentence that says what, where
+/// Why a request was refused: the code of the outside contract (Contract §1.9) and a sentence that says what, where
 /// and what to do.
 public struct Problem: Error, Sendable, Equatable {
     public let code: ProblemCode

@@ -1,7 +1,7 @@
 internal import Entities
 internal import Primitives
 
-/// One line of a batch (API §1 "Batch"), checked.
+/// One line of a batch (Contract §1.7), checked.
 enum BatchLine {
     case read(ReadRequest)
     case write(WriteOperation)

@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import Primitives
 
-/// When the deadlines of one connection come (API §1 "HTTP"). Plain notes of times, written as things happen and
+/// When the deadlines of one connection come (Contract §1.11). Plain notes of times, written as things happen and
 /// looked at only when the connection's timer comes.
 struct ConnectionClocks {
     /// Since when nothing at all has happened.

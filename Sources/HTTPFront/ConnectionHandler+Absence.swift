@@ -5,8 +5,8 @@ extension ConnectionHandler {
     var waitsForList: Bool { exchanges.contains { $0.listShape != nil && !$0.isAnswered } }
 
     /// A caller that has shut its side may have gone, or wait for its answers: the two look alike until something is
-    /// sent. A list takes long enough to ask, by an interim answer that every client of HTTP/1.1 skips (RFC 9110
-    /// §15.2): who has gone answers it with a reset, and the lists end.
+    /// sent. A list takes long enough to ask, by an interim answer that every client of HTTP/1.1 skips (RFC
+    /// 9110 §15.2): who has gone answers it with a reset, and the lists end.
     func watchForAbsence() {
         guard clientFinished, waitsForList else { return }
         eventLoop.scheduleTask(in: .milliseconds(FrontLimits.absenceMilliseconds)) { self.askWhetherThere() }

@@ -1,7 +1,7 @@
 internal import Entities
 internal import NIOCore
 
-/// Whom a listener serves, by what browsers say of where a request comes from (API §8 "Browsers"). A web page can make
+/// Whom a listener serves, by what browsers say of where a request comes from (Contract §8.2). A web page can make
 /// its visitor's browser send requests to any address that the browser reaches; two things tell them apart:
 ///
 /// - the name in `Host`: a page whose own name leads to this node's address (DNS rebinding) has its own name there;

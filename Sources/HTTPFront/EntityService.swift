@@ -3,7 +3,7 @@ internal import NIOCore
 internal import Primitives
 internal import Serving
 
-/// The routes of API §1: reads a head into work for the backend. Checks go in this order: key, method, fields and
+/// The routes of Contract §1: reads a head into work for the backend. Checks go in this order: key, method, fields and
 /// query, length, body; the first that fails is the answer.
 final class EntityService<Backend: EntityBackend>: RequestService {
     private let backend: Backend

@@ -54,8 +54,8 @@ public final class HTTPServer: Sendable {
         self.loops = loops
     }
 
-    /// Binds and serves the entity routes (API §1) until ``shutDown(within:)``. Connections are spread over the loops
-    /// of `group`; `backend` is called on each connection's own loop, whose number is its place in `group`.
+    /// Binds and serves the entity routes (Contract §1) until ``shutDown(within:)``. Connections are spread over the
+    /// loops of `group`; `backend` is called on each connection's own loop, whose number is its place in `group`.
     public static func serve<Backend: EntityBackend>(
         _ backend: Backend, on group: any EventLoopGroup, host: String, port: Int, options: Options
     ) async throws -> HTTPServer {

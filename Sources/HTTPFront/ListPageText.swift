@@ -45,8 +45,8 @@ struct JSONPageRenderer: PageRenderer {
 extension ByteBuffer {
     private static let itemsBetweenYields = 32
 
-    /// The answer to a list (API §1). Text can be several times as long as the values that it shows, so it has a bound
-    /// of its own: behind the item that passes it the page ends, and its cursor goes on there.
+    /// The answer to a list (Contract §1.8). Text can be several times as long as the values that it shows, so it has a
+    /// bound of its own: behind the item that passes it the page ends, and its cursor goes on there.
     mutating func writePage(_ page: ListPage, shape: PageTextShape, yield: () -> Void = {}) {
         writeStaticString("{\"items\":[")
         var next = page.next

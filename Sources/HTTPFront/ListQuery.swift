@@ -1,7 +1,7 @@
 internal import Entities
 internal import Primitives
 
-/// The query of a list (API §1): `prefix`, `limit`, `cursor`, `values`, `require`.
+/// The query of a list (Contract §1.8): `prefix`, `limit`, `cursor`, `values`, `require`.
 enum ListQuery {
     static func read(
         _ query: [UInt8], kind: ArraySlice<UInt8>, ringSeed: UInt64

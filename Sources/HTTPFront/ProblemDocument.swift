@@ -57,7 +57,7 @@ extension ProblemCode {
     /// Whether the answer tells when to come again.
     var hasRetryAfter: Bool { status == 503 || status == 507 }
 
-    /// `Keystead-Position` stands on every answer about a sound key but these (API §4, §10).
+    /// `Keystead-Position` stands on every answer about a sound key but these (Contract §1.12).
     var hasPosition: Bool {
         switch self {
         case .methodNotAllowed, .lengthRequired, .uriTooLong, .expectationFailed, .fieldsTooLarge, .misdirected,

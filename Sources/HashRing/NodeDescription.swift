@@ -41,7 +41,7 @@ public struct NodeID: Hashable, Comparable, Sendable, Codable, CustomStringConve
     }
 }
 
-/// Where a node stands in the cluster's life (DESIGN §8).
+/// Where a node stands in the cluster's life (Architecture §8).
 public enum NodeState: String, Sendable, Hashable, CaseIterable, Codable {
     /// Known, not serving yet; it gets no shards.
     case joining

@@ -3,8 +3,8 @@ import Primitives
 /// The node's write-ahead log as bytes: where things stand in a segment, format version 1.
 ///
 /// ```
-/// segment        0 ..< 4096              header block (SegmentHeader), written and synced before the file gets its
-/// name 4096 ..< end            records, each 8-byte aligned, one after the other
+/// segment        0 ..< 4096              header block (SegmentHeader), synced before the file gets its name
+///                4096 ..< end            records, each 8-byte aligned, one after the other
 ///                end  ..< segment bytes  zeros, or stale bytes of the file's earlier life; never read as records
 /// record         64 bytes                header (RecordHeader)
 ///                stored bytes            payload, as is or LZ4

@@ -3,7 +3,7 @@
 /// Names end in the unit and the sense of the bound. The relations between bounds are checked in
 /// `Tests/PrimitivesTests`.
 public enum Limits {
-    // MARK: Entities (API §1)
+    // MARK: Entities (Contract §1)
 
     public static let kindBytesMax = 64
     public static let idBytesMax = 512
@@ -41,7 +41,7 @@ public enum Limits {
     /// The end of the year 9999, in milliseconds since 1970.
     public static let timeMillisecondsMax: UInt64 = 253_402_300_799_999
 
-    // MARK: HTTP (API §1)
+    // MARK: HTTP (Contract §1.11)
 
     public static let uriBytesMax = 8 << 10
     public static let fieldBytesMax = 8 << 10
@@ -89,7 +89,7 @@ public enum Limits {
     public static let listLookBytesMax = 256 << 10
     public static let retryAfterSecondsMax: UInt64 = 5
 
-    // MARK: File descriptors (API §7)
+    // MARK: File descriptors (Contract §7)
 
     /// Tables of one shard that its store keeps open: what a shard with a busy compaction has, and what it may have
     /// where there are descriptors in plenty.
@@ -104,7 +104,7 @@ public enum Limits {
     /// After the process was out of descriptors, this long until it accepts again.
     public static let acceptPauseMilliseconds: Int64 = 500
 
-    // MARK: The disk's space (API §7)
+    // MARK: The disk's space (Contract §7)
 
     /// Kept free for flushes, compactions and the files of the log; writes are refused below.
     public static let spaceReserveBytes = 32 << 20
@@ -121,7 +121,7 @@ public enum Limits {
     public static let storeRetryMilliseconds: Int64 = 250
     public static let commitRetryMilliseconds: Int64 = 50
 
-    // MARK: Shard queue (DESIGN §4)
+    // MARK: Shard queue (Architecture §4)
 
     public static let queueItemsMax = 4096
     public static let queueBytesMax = 32 << 20
@@ -156,7 +156,7 @@ public enum Limits {
     /// After a write of a shard was refused for want of room, further ones are refused where they come in for so long.
     public static let overloadPauseMilliseconds: UInt64 = 5
 
-    // MARK: Log (DESIGN §6)
+    // MARK: Log (Architecture §6)
 
     public static let segmentBytes = 64 << 20
     /// What the header of a segment may say of its size.
@@ -187,13 +187,13 @@ public enum Limits {
     /// From one shard's to the next.
     public static let scrubSeconds: UInt64 = 60
 
-    // MARK: Ring (DESIGN §5)
+    // MARK: Ring (Architecture §5)
 
     public static let shardsMin = 16
     public static let shardsMax = 4096
     public static let shardsDefault = 64
 
-    // MARK: Moves (DESIGN §9)
+    // MARK: Moves (Architecture §9)
 
     /// Committed updates that the source keeps for the target; beyond it the target must copy anew.
     public static let moveTeeBytesMax = 64 << 20
@@ -225,14 +225,14 @@ public enum Limits {
     public static let moveBackOffMilliseconds: UInt64 = 100
     public static let moveBackOffMillisecondsMax: UInt64 = 5000
 
-    // MARK: Cluster control (DESIGN §8)
+    // MARK: Cluster control (Architecture §8)
 
     /// A node that has been silent for this long counts as gone.
     public static let sessionSeconds: UInt64 = 10
     /// A shard that has moved away stays in the trash for this long.
     public static let moveTrashSeconds: UInt64 = 24 * 3600
 
-    // MARK: Requests for shards of other nodes (DESIGN §4)
+    // MARK: Requests for shards of other nodes (Architecture §4)
 
     /// From an attempt that executed nothing to the next; doubles up to the maximum.
     public static let routePauseMilliseconds: UInt64 = 5
@@ -248,7 +248,7 @@ public enum Limits {
     /// nodes are then asked it is less than 5 s.
     public static let adminMetadataMilliseconds: UInt64 = 3500
 
-    // MARK: Transactions and operations of a cluster (DESIGN §8)
+    // MARK: Transactions and operations of a cluster (Architecture §8)
 
     /// Conditions, and changes, of one metadata transaction: what an etcd of default settings takes.
     public static let transactionOperationsMax = 128
@@ -345,7 +345,7 @@ public enum Limits {
     /// Folders within folders of a data directory.
     public static let dataFolderDepthMax = 16
 
-    // MARK: Peer protocol (DESIGN §3)
+    // MARK: Peer protocol (PeerProtocol §1)
 
     /// A frame, header included: a page of a list that ends with the largest entity, and the keys of its items.
     public static let peerFrameBytesMax = entityBytesCeiling + listBytesMax + (2 << 20)
@@ -394,7 +394,7 @@ public enum Limits {
     /// Deadlines of requests to peers are looked at this often.
     public static let peerSweepMilliseconds: Int64 = 50
 
-    // MARK: etcd and the founding of a cluster (DESIGN §8)
+    // MARK: etcd and the founding of a cluster (Architecture §8)
 
     public static let etcdEndpointsMax = 16
     /// Operations of one transaction, and conditions: etcd's own default of `--max-txn-ops`.

@@ -1,7 +1,7 @@
 public import Primitives
 
 /// How far a shard's rows have come: the last committed update in them. It is a row of the store itself, written in the
-/// same batch as the rows it speaks of, so the two can never disagree (reliability rule W8).
+/// same batch as the rows it speaks of, so the two can never disagree (rule W8).
 ///
 /// Row `M` `applied`, value (little-endian):
 ///

@@ -12,7 +12,7 @@ internal import Synchronization
 ///
 /// After an error that passes (``StoreError/passes``) of `apply` or `flush`, the store reads on, and `flush` brings it
 /// back once there is space, or a descriptor, again; until then `apply` may be refused. After any other error it makes
-/// nothing durable any more: close it, open it again and replay the log (reliability rule W9).
+/// nothing durable any more: close it, open it again and replay the log (rule W9).
 ///
 /// SAFETY (`@unchecked Sendable`): "All operations on a DB are thread-safe" (rocksdb/db.h); the handles are set once in
 /// `init`, used only between `gate.enter` and `gate.leave`, and freed after the gate has drained. What changes stands

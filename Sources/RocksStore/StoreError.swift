@@ -19,7 +19,7 @@ public enum StoreError: Error, Equatable, Sendable {
     /// Another process, or another open store of this one, holds the directory.
     case lockHeld(directory: String)
     /// A flush or compaction in the background has failed since the store was opened, so it can no longer make anything
-    /// durable: step down, close, open again and replay the log (reliability rule W9).
+    /// durable: step down, close, open again and replay the log (rule W9).
     case backgroundError(count: Int)
     /// Written by a version of Keystead that this one does not know.
     case unsupportedFormat(detail: String)

@@ -27,10 +27,10 @@ public typealias Ticket = UInt64
 /// What one turn of the owner's thread evaluates is bounded by ``workLeft``: operations beyond it wait, in order, for
 /// ``carryOn(now:rows:)``.
 ///
-/// A shard that is about to change its owner is frozen by ``hold()`` (DESIGN §9): what comes is kept unevaluated, what
-/// was admitted goes through the cycle until ``isDrained``. Then either ``thaw(now:rows:)`` evaluates what was kept, or
-/// ``surrender()`` gives it back to be sent to the new owner, whose machine begins at the position where this one
-/// ended.
+/// A shard that is about to change its owner is frozen by ``hold()`` (Architecture §9): what comes is kept unevaluated,
+/// what was admitted goes through the cycle until ``isDrained``. Then either ``thaw(now:rows:)`` evaluates what was
+/// kept, or ``surrender()`` gives it back to be sent to the new owner, whose machine begins at the position where this
+/// one ended.
 ///
 /// Invariant: `applied <= durable <= submitted <= appended`.
 public struct ShardMachine {
@@ -411,7 +411,7 @@ public struct ShardMachine {
         }
     }
 
-    /// DESIGN §4: idempotency row, then precondition, then operation, then new record.
+    /// Architecture §4: idempotency row, then precondition, then operation, then new record.
     private mutating func runWrite(
         _ operation: WriteOperation, _ item: Item, _ brought: Brought, now: Timestamp, rows: some CommittedRows
     ) -> Bool {
@@ -832,7 +832,7 @@ public struct ShardMachine {
         if lanes.values[index].isIdle { lanes.remove(at: index) }
     }
 
-    // MARK: The freeze of a shard that is about to change its owner (DESIGN §9)
+    // MARK: The freeze of a shard that is about to change its owner (Architecture §9)
 
     /// From now on what comes, and what waits for a turn, is kept in order, unevaluated, and counts towards the limits
     /// of the queue. What was evaluated or waits for a row goes on. Does nothing where the shard is frozen already.

@@ -2,8 +2,8 @@ import Glibc
 import NodeRuntime
 import Primitives
 
-/// Exit codes of API §3 that the server uses. Messages may hold text of peers, the metadata store or files: it is
-/// escaped here.
+/// Exit codes of Contract §3.2 that the server uses. Messages may hold text of peers, the metadata store or files: it
+/// is escaped here.
 enum Exit {
     /// A message may have several lines.
     static func usage(_ message: String) -> Never { end(VisibleText.escaped(message, .lines), code: 2) }

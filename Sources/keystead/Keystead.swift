@@ -10,7 +10,7 @@ struct Keystead: AsyncParsableCommand {
         abstract: "Runs Keystead nodes: a partitioned store of entities, each with one key and one queue.",
         subcommands: [Serve.self, Dev.self, WAL.self])
 
-    /// Usage errors end with 2 (API §3), not with the library's 64.
+    /// Usage errors end with 2 (Contract §3.2), not with the library's 64.
     static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())
         ProcessStart.hideSecretArguments()

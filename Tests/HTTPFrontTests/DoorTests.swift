@@ -4,7 +4,7 @@ import Testing
 
 @testable import HTTPFront
 
-/// Which names a listener goes by, and which web pages may use it (API §8 "Browsers").
+/// Which names a listener goes by, and which web pages may use it (Contract §8.2).
 @Suite struct DoorTests {
     private func request(_ line: String, _ fields: [String], body: String? = nil) -> String {
         let length = body.map { ["Content-Length: \($0.utf8.count)"] } ?? []

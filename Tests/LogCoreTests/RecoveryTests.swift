@@ -3,7 +3,7 @@ import LogFormat
 import Primitives
 import Testing
 
-/// What recovery makes of a log, rule by rule (DESIGN §6; reliability W1 to W11).
+/// What recovery makes of a log, rule by rule (rules W1 to W11).
 @Suite struct RecoveryTests {
     static func bytes(_ count: Int, _ seed: UInt64 = 7) -> [UInt8] { CrashEnumerationTests.bytes(count, seed) }
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import NodeRuntime
 
-/// Listeners that others can reach: what a start is refused for (API §8 "Open binds").
+/// Listeners that others can reach: what a start is refused for (Contract §8.1).
 @Suite struct OpenBindTests {
     private func refusal(_ flags: [String: String], hasPeers: Bool = false) throws -> String? {
         let configuration = try ConfigurationLoader.load(flags: flags, environment: [:], yaml: nil)

@@ -238,7 +238,7 @@ int ks_hide_argument(const char *flag);
 /// Writes to standard error, and gives up after a second in which nothing could be written: for a process that ends.
 void ks_last_words(const void *bytes, size_t length);
 
-/// Drops the page cache of the file, so that what is read next comes from the device (reliability rule W5).
+/// Drops the page cache of the file, so that what is read next comes from the device (rule W5).
 static inline int ks_drop_cache(int fd) { return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); }
 
 #endif

@@ -5,7 +5,7 @@ internal import Synchronization
 /// A lease of etcd, renewed in the background until it ends or nobody holds this any more.
 ///
 /// It is alive by this process's own monotonic clock, which also counts while the machine sleeps: from when the last
-/// request that etcd answered was *sent*, less a margin for clocks that differ (reliability rule R14). Once it is not,
+/// request that etcd answered was *sent*, less a margin for clocks that differ (rule R14). Once it is not,
 /// it never is again: a renewal that comes late is not counted, and the lease is given up.
 final class EtcdSession: MetadataSession {
     private let lease: EtcdLease

@@ -12,7 +12,7 @@ struct EtcdVersion: Comparable, CustomStringConvertible {
     }
 
     /// Since 3.4.42, 3.5.28 and 3.6.9 a linearizable read is not stale after the server was paused, a lease that was
-    /// revoked is not renewed, and none is revoked too early (reliability.md, etcd's change logs).
+    /// revoked is not renewed, and none is revoked too early (etcd's change logs).
     var isSound: Bool {
         switch (major, minor) {
         case (3, ..<4): false

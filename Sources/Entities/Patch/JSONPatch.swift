@@ -20,8 +20,8 @@ struct JSONPatch {
         case test(JSONValue)
     }
 
-    /// Reads the whole patch before any of it runs. Members that an operation does not define are ignored (RFC 6902
-    /// §4).
+    /// Reads the whole patch before any of it runs. Members that an operation does not define are ignored (RFC
+    /// 6902 §4).
     init(_ document: JSONValue) throws(Problem) {
         guard case .array(let elements) = document.opened else {
             throw Problem(.badRequest, "a JSON Patch is an array of operations (RFC 6902)")

@@ -7,7 +7,7 @@ import NIOCore
 import Primitives
 import RocksStore
 
-/// The admin listener's answers (API §2). Names and meanings of their fields are part of the contract.
+/// The admin listener's answers (Contract §2). Names and meanings of their fields are part of the contract.
 struct AdminRoutes: Sendable {
     let status: NodeStatus
     /// `nil` until the node has opened its data.

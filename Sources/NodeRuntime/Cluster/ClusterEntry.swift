@@ -7,7 +7,7 @@ import Primitives
 /// How a node comes into its cluster: it founds it, joins it, or comes back to it.
 ///
 /// The directory is filled and says whose it is before the metadata store hears of the node, and the start is announced
-/// on disk before it is counted there and confirmed afterwards (reliability rule R8). So a crash on the way leaves
+/// on disk before it is counted there and confirmed afterwards (rule R8). So a crash on the way leaves
 /// either a directory that nobody knows, which the next start fills anew, or a node that comes back to it.
 struct ClusterEntry {
     let directory: DataDirectory

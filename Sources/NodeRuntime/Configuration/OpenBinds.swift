@@ -1,6 +1,6 @@
 import Glibc
 
-/// Listeners that others can reach (API §8 "Open binds"): which a start is refused for, and why.
+/// Listeners that others can reach (Contract §8.1): which a start is refused for, and why.
 struct OpenBinds {
     let configuration: NodeConfiguration
     /// The node belongs to a cluster that other nodes may join, or shares one with them.
@@ -39,7 +39,8 @@ struct OpenBinds {
         let open = listeners.filter { !$0.isGuarded && !$0.address.isLoopback }
         guard !open.isEmpty else { return }
         let which = open.map { "\($0.setting) \($0.address)" }.joined(separator: ", ")
-        let tls = open.contains { $0.address == configuration.peerListen }
+        let tls =
+            open.contains { $0.address == configuration.peerListen }
             ? ", give peers --peer-certificate, --peer-key and --peer-ca" : ""
         throw NodeStartError(
             "others can reach \(which), and nothing there asks who they are: listen on loopback\(tls), or give "

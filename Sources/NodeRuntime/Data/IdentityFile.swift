@@ -6,7 +6,7 @@ import HashRing
 ///
 /// Five lines of text: `cluster ID`, `node NAME`, `store ID`, `boots N`, `announced N`. A start is announced here
 /// before it is counted in the metadata store and confirmed here afterwards, so a directory restored from an old copy
-/// is told from one whose node crashed while starting (reliability rule R8).
+/// is told from one whose node crashed while starting (rule R8).
 enum IdentityFile {
     private static let name = "IDENTITY"
 

@@ -7,7 +7,7 @@ import Primitives
 import RocksStore
 
 /// Stands between the log and the stores: what a flush makes durable lets the log recycle segments, and what pins the
-/// log makes a store flush (DESIGN §6, §7).
+/// log makes a store flush (Architecture §6, §7).
 final class FlushCoordinator: Sendable {
     private static let period = TimeAmount.milliseconds(50)
     /// Between two looks at compaction, which costs more to ask for.

@@ -5,7 +5,7 @@ import Synchronization
 
 /// Ends the process where going on could lose acknowledged writes. A restart replays the log.
 enum ProcessEnd {
-    /// The code of `EX_IOERR` in sysexits.h, as the log uses it too.
+    /// The code of `EX_IOERR` in sysexits.h. A log that fails ends the process with another (Contract §3.2).
     private static let code: CInt = 74
 
     static func storeFailed(_ shard: ShardID, _ reason: String) -> Never {

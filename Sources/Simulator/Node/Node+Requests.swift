@@ -163,7 +163,7 @@ extension Node {
         }
     }
 
-    /// What the disk said counts only while the shard is here and its reads are not stopped (reliability rule R13).
+    /// What the disk said counts only while the shard is here and its reads are not stopped (rule R13).
     private func readCommitted(
         _ read: ReadRequest, fetching row: [UInt8], _ line: Line, _ shard: Shard, _ target: ReplyTarget
     ) {

@@ -7,7 +7,7 @@ extension Cluster {
         private func refusal(_ node: TestNode) throws -> String {
             let process = try node.launch()
             let ending = try #require(process.wait(seconds: 40), "it went on:\n\(process.errors)")
-            #expect(ending == .exited(3), "refused (API §3): \(ending)\n\(process.errors)")
+            #expect(ending == .exited(3), "refused (Contract §3.2): \(ending)\n\(process.errors)")
             let lines = process.errors.split(separator: "\n").filter { $0.hasPrefix("keystead:") }
             #expect(lines.count == 1, "one clear line:\n\(process.errors)")
             return process.errors

@@ -139,7 +139,7 @@ extension Durability {
         private func refusal(_ node: TestNode) throws -> String {
             let process = try node.launch()
             let ending = try #require(process.wait(seconds: 30), "it went on:\n\(process.errors)")
-            #expect(ending == .exited(3), "refused (API §3): \(ending)\n\(process.errors)")
+            #expect(ending == .exited(3), "refused (Contract §3.2): \(ending)\n\(process.errors)")
             let lines = process.errors.split(separator: "\n").map(String.init)
             #expect(lines.count == 1, "one clear line:\n\(process.errors)")
             return process.errors

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What the outside contract says about each code of a refusal (API §1 "Errors").
+/// What the outside contract says about each code of a refusal (Contract §1.9).
 struct ProblemContract {
     let status: Int
     let applied: String

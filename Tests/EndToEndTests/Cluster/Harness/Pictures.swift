@@ -1,4 +1,4 @@
-/// What `/v1/cluster` and `keysteadctl status --output json` say (API §2).
+/// What `/v1/cluster` and `keysteadctl status --output json` say (Contract §2).
 struct ClusterPicture: Decodable, Sendable {
     struct Node: Decodable, Sendable {
         let id: String
