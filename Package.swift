@@ -134,6 +134,7 @@ let package = Package(
 
         // The house rules, and the outside contract on real processes.
         tests("TidyTests", []),
+        tests("HandbookTests", ["AdminTool", "Entities", "NodeRuntime", "keystead", arguments]),
         .target(name: "CTestShims", path: "Tests/CTestShims"),
         // The fuzz targets as tests: their corpus goes through them.
         .testTarget(

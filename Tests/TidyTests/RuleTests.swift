@@ -66,4 +66,47 @@ import Testing
     func uncheckedConstructsNeedAnArgument(text: String, found: Bool) {
         #expect(Unchecked.violations(in: file(text)).isEmpty == !found)
     }
+
+    @Test(arguments: [
+        ("ends the process (rule W4).", ["W4"]), ("W1, W2: a copy is kept", ["W1", "W2"]), ("G6", ["G6"]),
+        ("R13b and xG1 and G123 and I_2", []),
+    ])
+    func rulesAreFoundByTheirNumbers(text: String, rules: [String]) {
+        #expect(Citation.rules(in: Array(text.utf8)[...]) == rules)
+    }
+
+    @Test func sectionsBelongToTheWordBeforeThem() {
+        let found = Citation.sections(in: "/// (Contract §1.9; RFC 9110 §13.1.3, §13.1.4). See Architecture §4, too")
+        #expect(found.map(\.article) == ["Contract", "9110", "9110", "Architecture"])
+        #expect(found.map(\.section) == ["1.9", "13.1.3", "13.1.4", "4"])
+        #expect(Citation.isForeign("9110") && !Citation.isForeign("Contract") && !Citation.isForeign(""))
+    }
+
+    @Test func aDocumentIsProseAndCode() {
+        let text = """
+            # Title
+
+            - A [link](../a.md), `Sources/x.swift` and [the web](https://a.example).
+
+                indented `code`
+
+            ## 1. Words
+
+            | word | say |
+            | --- | --- |
+            | a | b |
+
+            ```
+            fenced
+            ```
+            - **G1 One home.** An entity.
+            """
+        let document = Document(SourceFile(path: "Sources/A/A.docc/A.md", bytes: Array(text.utf8)))
+        #expect(document.lines.filter(\.isCode).map(\.number) == [5, 13, 14, 15])
+        #expect(document.name == "A" && document.folder == "Sources/A/A.docc")
+        #expect(document.sections == ["1"] && document.rules == ["G1"])
+        #expect(document.tableRows(ofSection: "1").map(\.cells) == [["a", "b"]])
+        #expect(document.prose.flatMap { Document.relativeLinks(of: $0.text) } == ["../a.md"])
+        #expect(document.prose.flatMap { Document.spans(of: $0.text) } == ["Sources/x.swift"])
+    }
 }

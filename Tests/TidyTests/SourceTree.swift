@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// One file of the repository, split into lines.
 struct SourceFile {
@@ -44,7 +45,7 @@ struct SourceTree {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: root.path)) ?? []
         self.topLevel = names.sorted()
         var files: [SourceFile] = []
-        for name in ["Bench", "Package.swift", "README.md", "Sources", "Tests", "deploy", ".ci"] {
+        for name in ["Bench", "Package.swift", "README.md", "Sources", "Tests", "deploy", ".ci", ".github"] {
             Self.collect(name, under: root, into: &files)
         }
         self.files = files
@@ -77,4 +78,11 @@ struct Violation: CustomStringConvertible {
     let message: String
 
     var description: String { line > 0 ? "\(path):\(line): \(message)" : "\(path): \(message)" }
+
+    /// Fails the test where there are any, and lists them.
+    static func report(_ violations: [Violation], sourceLocation: SourceLocation = #_sourceLocation) {
+        guard !violations.isEmpty else { return }
+        let list = violations.map(\.description).joined(separator: "\n")
+        Issue.record("\(violations.count) to put right:\n\(list)", sourceLocation: sourceLocation)
+    }
 }

@@ -148,7 +148,7 @@ import Testing
         return String(file.target.split(separator: "/")[1])
     }
 
-    private static func search(
+    static func search(
         _ file: SourceFile, for words: [[UInt8]], wholeWords: Bool, message: String
     ) -> [Violation] {
         var found: [Violation] = []
@@ -177,8 +177,6 @@ import Testing
     }
 
     private func report(_ violations: [Violation], sourceLocation: SourceLocation = #_sourceLocation) {
-        guard !violations.isEmpty else { return }
-        let list = violations.map(\.description).joined(separator: "\n")
-        Issue.record("\(violations.count) to put right:\n\(list)", sourceLocation: sourceLocation)
+        Violation.report(violations, sourceLocation: sourceLocation)
     }
 }
