@@ -100,7 +100,7 @@ struct ControllerPass {
         var begun: Set<ShardID> = []
         var batch = StartBatch()
         let running = map.operations.filter { $0.state == .running }
-        for operation in running.sorted(by: { ($0.kind.priority, $0.id) < ($1.kind.priority, $1.id) }) {
+        for operation in running.sorted(by: { ($0.kind.work.rawValue, $0.id) < ($1.kind.work.rawValue, $1.id) }) {
             // What it is to do now stands in the next map; until then it keeps its turn.
             if changed.contains(operation.id) { break }
             for move in operation.moves where !begun.contains(move.shard) {
@@ -149,17 +149,5 @@ struct ControllerPass {
         guard !excess.isEmpty else { return }
         act(
             if: excess.map { map.unchanged(.operation($0.id)) }, then: excess.map { .delete(.operation($0.id)) })
-    }
-}
-
-extension OperationRecord.Kind {
-    /// Lower goes first: what empties a node, then what somebody asked for by name, then balance.
-    fileprivate var priority: Int {
-        switch self {
-        case .drain: 0
-        case .move: 1
-        case .rebalance: 2
-        case .remove, .weight: 3
-        }
     }
 }

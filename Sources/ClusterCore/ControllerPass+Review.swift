@@ -5,11 +5,11 @@ internal import Primitives
 extension ControllerPass {
     mutating func reviewOperations() {
         for operation in map.operations where !operation.state.isFinished {
-            switch operation.kind {
-            case .rebalance: reviewRebalance(operation)
-            case .drain: reviewDrain(operation)
-            case .move: reviewMove(operation)
-            case .remove, .weight: put(operation.ended(.done, at: now))
+            switch operation.kind.work {
+            case .balances: reviewRebalance(operation)
+            case .emptiesNode: reviewDrain(operation)
+            case .movesShard: reviewMove(operation)
+            case .nothing: put(operation.ended(.done, at: now))
             }
         }
     }

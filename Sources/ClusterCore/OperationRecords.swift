@@ -81,6 +81,25 @@ public struct OperationRecord: Sendable, Hashable {
         case remove
         case weight
         case move
+
+        /// What the controller does for an operation of the kind.
+        var work: Work {
+            switch self {
+            case .drain: .emptiesNode
+            case .move: .movesShard
+            case .rebalance: .balances
+            case .remove, .weight: .nothing
+            }
+        }
+
+        /// In the order in which moves begin: what empties a node, then what somebody asked for by name, then balance.
+        enum Work: Int {
+            case emptiesNode
+            case movesShard
+            case balances
+            /// It is done with the transaction that creates it.
+            case nothing
+        }
     }
 
     public enum State: String, Sendable, Hashable, CaseIterable {

@@ -4,9 +4,8 @@ import KeysteadClient
 enum Postcondition {
     case isEmpty(node: String)
     case isGone(node: String)
-    case hasWeight(node: String, String)
-    case isCordoned(node: String)
-    case isActive(node: String)
+    /// What the node's verb asks for; the objection is to the node, or to there being none.
+    case node(String, objection: @Sendable (ClusterPicture.Node?) -> String?)
     case owns(node: String, shard: UInt64)
     /// Each shard is where the move took it.
     case moved([OperationDetail.Move])
@@ -23,15 +22,7 @@ enum Postcondition {
         case .isGone(let id):
             guard let node = node(id, picture), node.state != "removed" else { return nil }
             return "node \(id) is \(node.state)"
-        case .hasWeight(let id, let weight):
-            let found = node(id, picture)?.weight ?? "unknown"
-            return found == weight || Double(found) == Double(weight) ? nil : "the weight of node \(id) is \(found)"
-        case .isCordoned(let id):
-            let state = node(id, picture)?.state ?? "unknown"
-            return ["active", "joining", "unknown"].contains(state) ? "node \(id) is \(state)" : nil
-        case .isActive(let id):
-            let state = node(id, picture)?.state ?? "unknown"
-            return ["active", "joining", "down"].contains(state) ? nil : "node \(id) is \(state)"
+        case .node(let id, let objection): return objection(node(id, picture))
         case .owns(let id, let shard): return owner(of: shard, picture, id)
         case .moved(let moves): return objection(to: moves, picture)
         case .rebalanced(let asked, let done):
@@ -67,7 +58,7 @@ enum Postcondition {
             switch self {
             case .owns(_, let shard): [shard]
             case .moved(let moves), .rebalanced(_, let moves): moves.map(\.shard)
-            case .isEmpty, .isGone, .hasWeight, .isCordoned, .isActive: []
+            case .isEmpty, .isGone, .node: []
             }
         guard let shard = picture.shards.first(where: { moved.contains($0.shard) && !Verdict.isWell($0) }) else {
             return nil

@@ -40,7 +40,8 @@ struct NodeCordon: AsyncParsableCommand {
     func run() async throws {
         try await connection.withAdmin { client in
             let change = try await client.cordon(node: node.id)
-            try await finish(change, node.id, .isCordoned(node: node.id), client, output.output)
+            let condition = Postcondition.state(of: node.id, isNot: ["active", "joining", "unknown"])
+            try await finish(change, node.id, condition, client, output.output)
         }
     }
 }
@@ -56,7 +57,8 @@ struct NodeUncordon: AsyncParsableCommand {
     func run() async throws {
         try await connection.withAdmin { client in
             let change = try await client.uncordon(node: node.id)
-            try await finish(change, node.id, .isActive(node: node.id), client, output.output)
+            let condition = Postcondition.state(of: node.id, is: ["active", "joining", "down"])
+            try await finish(change, node.id, condition, client, output.output)
         }
     }
 }
@@ -170,6 +172,30 @@ struct NodeWeight: AsyncParsableCommand {
                 .hasWeight(node: node.id, weight)
             }
             Console.current.say("nothing moves by that: \(Advice.cluster("rebalance", "plan")) shows what would")
+        }
+    }
+}
+
+extension Postcondition {
+    /// A node that nobody knows is `unknown`.
+    fileprivate static func state(of id: String, is states: Set<String>) -> Postcondition {
+        .node(id) { node in
+            let state = node?.state ?? "unknown"
+            return states.contains(state) ? nil : "node \(id) is \(state)"
+        }
+    }
+
+    fileprivate static func state(of id: String, isNot states: Set<String>) -> Postcondition {
+        .node(id) { node in
+            let state = node?.state ?? "unknown"
+            return states.contains(state) ? "node \(id) is \(state)" : nil
+        }
+    }
+
+    fileprivate static func hasWeight(node id: String, _ weight: String) -> Postcondition {
+        .node(id) { node in
+            let found = node?.weight ?? "unknown"
+            return found == weight || Double(found) == Double(weight) ? nil : "the weight of node \(id) is \(found)"
         }
     }
 }
