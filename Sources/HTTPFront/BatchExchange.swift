@@ -111,7 +111,8 @@ final class BatchExchange: ReplySink, @unchecked Sendable {
     private var isHeldUp: Bool { waiting != nil || isReading }
 
     private var hasRoom: Bool {
-        !isHeldUp && turnLines > 0 && slots.count < Limits.batchLinesInFlightMax && bytesInFlight < Limits.batchBytesInFlightMax
+        !isHeldUp && turnLines > 0 && slots.count < Limits.batchLinesInFlightMax
+            && bytesInFlight < Limits.batchBytesInFlightMax
             && answerBytesHeld < FrontLimits.answersHeldBytesMax
     }
 

@@ -72,11 +72,13 @@ import Testing
 
     @Test func anAwaitedNodeIsTakenByOneStart() throws {
         var store = founded()
-        store.put(.node(n2), {
-            var weighed = NodeRecord.awaited(n2, zone: "a", weight: .one)
-            weighed.weight = NodeWeight(thousandths: 500)
-            return weighed
-        }())
+        store.put(
+            .node(n2),
+            {
+                var weighed = NodeRecord.awaited(n2, zone: "a", weight: .one)
+                weighed.weight = NodeWeight(thousandths: 500)
+                return weighed
+            }())
         let map = try store.map()
         let join = try #require(try NodeStart.joining(.named("n2"), clusterName: "test", map: map))
         guard case .committed = store.run(join), case .conflict = store.run(join) else {
@@ -100,12 +102,14 @@ import Testing
         let late = try #require(
             NodeSession.announcement(of: n2, bootCount: 1, session: SessionID(8), in: try store.map()))
         store.run(
-            try #require({
-                guard case .change(let change, _) = AdminDecision.decide(
-                    .weight(n2, thousandths: 3000), on: try store.map(), now: .zero)
-                else { return nil }
-                return change
-            }()))
+            try #require(
+                {
+                    guard
+                        case .change(let change, _) = AdminDecision.decide(
+                            .weight(n2, thousandths: 3000), on: try store.map(), now: .zero)
+                    else { return nil }
+                    return change
+                }()))
         guard case .conflict = store.run(late) else {
             Issue.record("the weight was written over")
             return

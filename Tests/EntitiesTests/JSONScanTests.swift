@@ -1,5 +1,5 @@
-@testable import Entities
-import JSON
+import Entities
+@testable import JSON
 import Primitives
 import Testing
 

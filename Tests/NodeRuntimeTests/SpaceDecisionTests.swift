@@ -72,7 +72,9 @@ import Testing
         let folder = try makeTestFolder("ballast-files")
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let ballast = Ballast(in: folder, shards: 16)
-        func files() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: folder + "/RESERVE.files").count) ?? 0 }
+        func files() -> Int {
+            (try? FileManager.default.contentsOfDirectory(atPath: folder + "/RESERVE.files").count) ?? 0
+        }
         ballast.keep()
         #expect(files() == SpaceDecision.ballastFiles(shards: 16))
         ballast.release(on: FreeSpace(bytes: .max, files: 1_000_000))

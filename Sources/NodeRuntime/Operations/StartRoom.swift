@@ -28,7 +28,8 @@ enum StartRoom {
         }
     }
 
-    /// - Throws: a refusal, where the memory cannot hold the copies of the largest entity that a few reads make at once.
+    /// - Throws: a refusal, where the memory cannot hold the copies of the largest entity that a few reads make at
+    ///   once.
     static func checkMemory(_ configuration: NodeConfiguration) throws(NodeStartError) {
         let needed = configuration.entityLimits.entityBytesMax * Limits.memoryEntitiesMin
         guard configuration.memoryBytes < needed else { return }

@@ -5,8 +5,8 @@ import NIOPosix
 import Primitives
 import Serving
 
-/// The threads that look for the entities of lists, and read and write long texts. They are their own, so that no read of an entity waits behind a
-/// list, and yield to the threads that callers of entities wait for. Any thread may call.
+/// The threads that look for the entities of lists, and read and write long texts. They are their own, so that no read
+/// of an entity waits behind a list, and yield to the threads that callers of entities wait for. Any thread may call.
 ///
 /// A scan runs in short turns, and queues behind the others after each, so that a list of a rare kind holds up none.
 final class ScanPool: Sendable {
