@@ -1,5 +1,6 @@
 internal import Entities
 internal import HashRing
+internal import JSON
 internal import Primitives
 
 extension OperationRecord: MetadataRecord {

@@ -62,11 +62,11 @@ extension ByteBuffer {
     private mutating func writeEscaped(_ bytes: UnsafeBufferPointer<UInt8>) {
         var runStart = 0
         for (index, byte) in bytes.enumerated() where ByteClasses.isEscapedInJSON(byte) {
-            if runStart < index { writeBytes(UnsafeRawBufferPointer(rebasing: bytes[runStart..<index])) }
+            if runStart < index { writeBytes(UnsafeBufferPointer(rebasing: bytes[runStart..<index])) }
             writeEscape(byte)
             runStart = index + 1
         }
-        if runStart < bytes.count { writeBytes(UnsafeRawBufferPointer(rebasing: bytes[runStart...])) }
+        if runStart < bytes.count { writeBytes(UnsafeBufferPointer(rebasing: bytes[runStart...])) }
     }
 
     private mutating func writeEscape(_ byte: UInt8) {

@@ -1,3 +1,4 @@
+import Entities
 import Glibc
 import LogCore
 import LogFiles

@@ -351,7 +351,7 @@ final class ShardLoop: @unchecked Sendable {
             let now = NodeTime.monotonic()
             let since = line.waitsForStoresSince ?? now
             line.waitsForStoresSince = since
-            guard now >= since.adding(milliseconds: Limits.queueAgeMillisecondsMax) else {
+            guard now >= since.adding(nanoseconds: Limits.queueAgeMillisecondsMax * 1_000_000) else {
                 return wait(line, group, milliseconds: Limits.storeOfferMilliseconds)
             }
             problem = reason
