@@ -71,6 +71,14 @@ final class ShardLine {
 
     private static let effectOverheadBytes = 512
 
+    /// Effects have found no room in the memtables: whether they may wait on, since the first that found none.
+    func mayWaitForStores() -> Bool {
+        let now = NodeTime.monotonic()
+        let since = waitsForStoresSince ?? now
+        waitsForStoresSince = since
+        return now < since.adding(nanoseconds: Limits.queueAgeMillisecondsMax * 1_000_000)
+    }
+
     /// Writes committed effects and the position they bring the shard to, as one batch.
     func write(_ group: CommitGroup, lsn: LSN, now: Timestamp) throws(StoreError) {
         batch.clear()

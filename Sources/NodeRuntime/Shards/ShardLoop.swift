@@ -343,17 +343,10 @@ final class ShardLoop: @unchecked Sendable {
             time: time.now(), mayWait: true)
         let problem: Problem
         switch offer(batch) {
-        case .taken:
-            line.waitsForStoresSince = nil
-            return
+        case .taken: return line.waitsForStoresSince = nil
         case .later: return wait(line, group, milliseconds: Limits.logOfferMilliseconds)
         case .afterFlush(let reason):
-            let now = NodeTime.monotonic()
-            let since = line.waitsForStoresSince ?? now
-            line.waitsForStoresSince = since
-            guard now >= since.adding(nanoseconds: Limits.queueAgeMillisecondsMax * 1_000_000) else {
-                return wait(line, group, milliseconds: Limits.storeOfferMilliseconds)
-            }
+            if line.mayWaitForStores() { return wait(line, group, milliseconds: Limits.storeOfferMilliseconds) }
             problem = reason
         case .refused(let reason): problem = reason
         }
@@ -378,8 +371,7 @@ final class ShardLoop: @unchecked Sendable {
     }
 
     private enum Offer {
-        case taken
-        case later
+        case taken, later
         /// When a flush has made room in the memtables; refused where none does so in time.
         case afterFlush(Problem)
         case refused(Problem)
